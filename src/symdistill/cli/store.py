@@ -1,0 +1,74 @@
+"""`symdistill store export|import|stats|verify`: the replies that were bought, as a file that travels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from symdistill.errors import StoreError
+from symdistill.sampling import exchange
+from symdistill.sampling.store import ResponseStore
+
+app = typer.Typer(help="Look into, check, export and import a store of replies.", no_args_is_help=True)
+
+Store = Annotated[Path, typer.Argument(help="A store.sqlite, or a run directory.")]
+
+
+def _open(path: Path, *, create: bool = False) -> ResponseStore:
+    file = path / "store.sqlite" if path.is_dir() else path
+    if not create and not file.exists():
+        raise StoreError(f"There is no store at {file}.", "Name a store.sqlite or the run directory that holds one.")
+    return ResponseStore(file)
+
+
+@app.command("export")
+def export(
+    store: Store,
+    target: Annotated[Path, typer.Argument(help="A .jsonl or .jsonl.gz file to write.")],
+    model: Annotated[str | None, typer.Option(help="Only this model's replies (see `store stats`).")] = None,
+    note: Annotated[str, typer.Option(help="A line for the file's header: who made this, from what.")] = "",
+) -> None:
+    """Write replies to a file that `teacher.model: recorded:FILE` replays and `store import` reads."""
+    with _open(store) as opened:
+        written = exchange.export_store(opened, target, model=model, note=note)
+    typer.echo(f"Wrote {written.replies:,} replies and {written.failures:,} failures to {target}.")
+
+
+@app.command("import")
+def import_(store: Store, source: Annotated[Path, typer.Argument(help="A file that `store export` wrote.")]) -> None:
+    """Add a file's replies to a store; those it has already stay as they are."""
+    with _open(store, create=True) as opened:
+        read = exchange.import_recording(opened, source)
+    typer.echo(f"Added {read.replies:,} replies to {store}; {read.repeated:,} were there already.")
+
+
+@app.command("stats")
+def stats(store: Store) -> None:
+    """Count replies, failures, tokens and dollars by model."""
+    with _open(store) as opened:
+        found = opened.stats()
+    typer.echo(f"{found.replies:,} replies to {found.prompts:,} prompts, {found.bytes / 1e6:.1f} MB")
+    for model in found.models:
+        typer.echo(
+            f"  {model.model}: {model.replies:,} replies, {model.prompt_tokens:,} prompt tokens, "
+            f"{model.completion_tokens:,} generated tokens, ${model.cost_usd:.4f}"
+        )
+    for kind, count in found.failures.items():
+        typer.echo(f"  without an answer, {kind}: {count:,}")
+
+
+@app.command("verify")
+def verify(store: Store) -> None:
+    """Recompute every key from what is stored, and check the file."""
+    with _open(store) as opened:
+        found = opened.verify()
+    for problem in found.problems:
+        typer.echo(problem)
+    if not found.sound:
+        raise StoreError(
+            f"{len(found.problems)} problems in {store}.",
+            "Export what is sound with `symdistill store export` and import it into a new store.",
+        )
+    typer.echo(f"{found.checked:,} rows, every one stored under the key of its content.")

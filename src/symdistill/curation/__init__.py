@@ -1,0 +1,29 @@
+"""Curation: which of the teacher's replies the student learns, and why the others are left out.
+
+`rationales` joins replies to questions, `curate` keeps and drops, `files` writes and reads the outcome,
+`final_completion` is the text that is learned.
+"""
+
+from symdistill.curation.completion import final_completion
+from symdistill.curation.curate import Curated, curate
+from symdistill.curation.difficulty import Difficulty, TaskSummary
+from symdistill.curation.files import read_dropped, read_rationales, write_dropped, write_rationales
+from symdistill.curation.filters import REASONS, Reason
+from symdistill.curation.rationales import rationales
+from symdistill.curation.settings import CurationSettings
+
+__all__ = [
+    "REASONS",
+    "Curated",
+    "CurationSettings",
+    "Difficulty",
+    "Reason",
+    "TaskSummary",
+    "curate",
+    "final_completion",
+    "rationales",
+    "read_dropped",
+    "read_rationales",
+    "write_dropped",
+    "write_rationales",
+]

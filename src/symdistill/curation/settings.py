@@ -1,0 +1,39 @@
+"""The `curation` section."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from symdistill.settings import Settings
+
+Selection = Literal["all", "random", "diversity", "likelihood", "open-endedness"]
+
+
+class CurationSettings(Settings):
+    """Which of the teacher's replies the student is to learn.
+
+    `verify` drops replies whose answer is wrong (None: the method's own choice: everywhere but SCoTD's few-shot
+    setting). `select` is SCoTD's choice of samples at `budget` rationales an instance.
+    """
+
+    verify: bool | None = None
+    rationale_from: Literal["reply", "reasoning", "both"] = "reply"
+    """Which part of a reasoning model's reply is learned; the answer is always read from the reply."""
+    near_duplicates: float = Field(default=0.9, gt=0, le=1)
+    """Replies to one question whose word 3-gram Jaccard similarity reaches this are one; 1 switches it off."""
+    select: Selection = "all"
+    budget: PositiveInt = 5
+    """Rationales kept of a question (on average, for open-endedness); without effect on `select: all`."""
+    embedding_model: Path | None = None
+    """A sentence-transformers directory for `select: diversity`; None: TF-IDF of the words, nothing to download."""
+    min_words: int = Field(default=1, ge=0)
+    max_words: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _words_leave_room(self) -> CurationSettings:
+        if self.max_words is not None and self.max_words < self.min_words:
+            raise ValueError(f"max_words ({self.max_words}) is below min_words ({self.min_words})")
+        return self

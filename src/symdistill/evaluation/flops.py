@@ -1,0 +1,70 @@
+"""What an answer costs in floating-point operations, counted in two ways.
+
+*Paper*: SKIntern (2409.13183) and its code count the prompt's tokens only, and one operation for every weight of a
+linear layer (multiply-accumulates). Kept under its own name so that its ratios can be compared.
+
+*Total*: every token the model computed, prompt and generated, at two operations for every weight that is not an
+input embedding, output head included, plus attention. Prompt tokens whose keys and values were reused cost nothing
+again, but later tokens still attend to them.
+
+A remote model's shape is unknown; its operations are None, not a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from symdistill.records import Completion
+
+
+class Shape(Protocol):
+    """What is counted of a decoder; `students.shape.ModelShape` is one."""
+
+    @property
+    def non_embedding_parameters(self) -> int: ...
+
+    @property
+    def head_parameters(self) -> int: ...
+
+    @property
+    def linear_parameters(self) -> int: ...
+
+    @property
+    def layers(self) -> int: ...
+
+    @property
+    def hidden(self) -> int: ...
+
+
+def prompt_flops_paper(shape: Shape, prompt_tokens: int) -> float:
+    """The paper's figure for one prompt: weights of its linear layers times its tokens."""
+    return float(shape.linear_parameters) * prompt_tokens
+
+
+def total_flops(shape: Shape, prompt_tokens: int, generated_tokens: int, cached_prompt_tokens: int = 0) -> float:
+    """Operations for one reply: `cached_prompt_tokens`, the first of `prompt_tokens`, were computed before.
+
+    A token at position c attends to c positions in every layer: 2·c·hidden for the scores and as much for the sum.
+    """
+    computed = prompt_tokens - cached_prompt_tokens + generated_tokens
+    last = prompt_tokens + generated_tokens
+    positions = _triangle(last) - _triangle(cached_prompt_tokens)
+    weights = shape.non_embedding_parameters + shape.head_parameters
+    return 2.0 * weights * computed + 4.0 * shape.layers * shape.hidden * positions
+
+
+def question_flops(shape: Shape, completions: Iterable[Completion]) -> tuple[float, float]:
+    """(paper's prompt figure, total) for one question and all its samples.
+
+    The paper's figure is of the prompt, however many samples were drawn from it: the longest, where they differ. The
+    total sums over the samples.
+    """
+    replies = list(completions)
+    longest = max((c.prompt_tokens for c in replies), default=0)
+    total = sum(total_flops(shape, c.prompt_tokens, c.completion_tokens, c.cached_prompt_tokens) for c in replies)
+    return prompt_flops_paper(shape, longest), total
+
+
+def _triangle(n: int) -> int:
+    return n * (n + 1) // 2

@@ -1,0 +1,103 @@
+"""One row of results, and how it stands in `metrics.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+from symdistill.errors import DataError
+
+TEACHER = "teacher"
+"""The method name of the row about the teacher's own answers: a line to reach, not a contender."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """How one method, decoded in one way, did on one set of questions.
+
+    The fields up to `seed` are what other programs rely on.
+
+    accuracy, ci_low, ci_high: shares between 0 and 1; Wilson interval at `confidence`.
+    parse_rate: share of the replies in which an answer was found.
+    decoding, samples: "greedy" with 1, or "vote" (majority of the parsed answers) with N.
+    prompt_tokens, generated_tokens: means per question, summed over its samples, as the model counts them.
+        `cached_prompt_tokens` of the prompt tokens were not computed again (a prompt shared by N samples).
+    prompt_flops_paper, flops: means per question, see `evaluation.flops`; None where the model is remote.
+    seconds: wall time for all n questions; None where it was not measured for this part alone.
+    task: set on a row about one task only.
+    part: set on a row about contrast sets: "originals", "edited", or "pairs" (both of a pair right).
+    truncated_rate: share of the replies cut at the token limit.
+    cost_usd: dollars for all n questions.
+    unlabelled: questions left out because they carry no answer to check against.
+    unanswered: questions to which no reply came at all; they count as wrong.
+    """
+
+    method: str
+    split: str
+    n: int
+    accuracy: float
+    ci_low: float
+    ci_high: float
+    parse_rate: float
+    decoding: str
+    samples: int
+    prompt_tokens: float
+    generated_tokens: float
+    prompt_flops_paper: float | None
+    flops: float | None
+    seconds: float | None
+    seed: int
+    confidence: float = 0.95
+    task: str | None = None
+    part: str | None = None
+    model: str | None = None
+    truncated_rate: float | None = None
+    cached_prompt_tokens: float | None = None
+    cost_usd: float | None = None
+    unlabelled: int | None = None
+    unanswered: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row for `metrics.json`; an optional field that does not apply is left out."""
+        required = {f.name for f in fields(self) if f.default is MISSING}
+        return {k: v for k, v in asdict(self).items() if k in required or v is not None}
+
+
+_TEXT = {"method", "split", "decoding", "task", "part", "model"}
+_COUNT = {"n", "samples", "seed", "unlabelled", "unanswered"}
+_MAYBE_NONE = {"prompt_flops_paper", "flops", "seconds"}
+
+
+def row_from_dict(values: Mapping[str, Any], where: str) -> MetricRow:
+    """The row `as_dict` wrote; keys this version does not know are left aside. `where` names the place for errors.
+
+    Raises:
+        DataError: a key is missing or holds a value of another type.
+    """
+    known: dict[str, Any] = {}
+    for field in fields(MetricRow):
+        name, required = field.name, field.default is MISSING
+        if name not in values:
+            if required:
+                raise DataError(f"{where} has no `{name}`.", "Evaluate the run again with this version.")
+            continue
+        value = values[name]
+        if value is None and (not required or name in _MAYBE_NONE):
+            known[name] = None if required or field.default is None else field.default
+            continue
+        wanted: tuple[type, ...] = (str,) if name in _TEXT else (int,) if name in _COUNT else (int, float)
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise DataError(f"{where}: `{name}` is {value!r}.", "Evaluate the run again to write it anew.")
+        known[name] = value
+    return MetricRow(**known)
+
+
+def decoding_name(row: MetricRow) -> str:
+    """How the answers were drawn, in words: "greedy", "vote of 8"."""
+    return describe_decoding(row.decoding, row.samples)
+
+
+def describe_decoding(decoding: str, samples: int) -> str:
+    """ "vote of 8" for a vote, else the name itself."""
+    return f"{decoding} of {samples}" if decoding == "vote" else decoding

@@ -1,0 +1,109 @@
+"""What a report is made from, gathered by whoever knows the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from symdistill.evaluation.comparison import Comparison
+from symdistill.evaluation.metrics import MetricRow
+from symdistill.records import Example, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSummary:
+    """What was asked: questions to train on and to be judged on; `removed` training questions resembled a test
+    question; `unlabelled` test questions carry no answer. `question` and `answer` are one of them, to show."""
+
+    name: str
+    train: int
+    test: int
+    removed: int = 0
+    unlabelled: int = 0
+    question: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherSummary:
+    """Who was asked, how (`settings`, in words), and what it took. `failures` counts by kind. `bought` replies
+    were new in this run (None: not known), the others in the store; `cost_usd` and tokens are of all of them."""
+
+    model: str
+    settings: str
+    requested: int
+    replies: int
+    bought: int | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
+    cost_usd: float = 0.0
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurationSummary:
+    """What became of the teacher's replies for `methods`. `shares_kept` holds, for each task, the share of its
+    samples that was kept, one number a training question."""
+
+    methods: Sequence[str]
+    kept: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    shares_kept: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingHistory:
+    """The lines of `training.jsonl` of one method: step, loss, learning_rate, tokens, seconds (the last two so far)."""
+
+    method: str
+    points: Sequence[Mapping[str, float]]
+    examples: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MethodAnswers:
+    """Every prediction of one method decoded in one way."""
+
+    method: str
+    decoding: str
+    samples: int
+    predictions: Sequence[Prediction]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything the page says.
+
+    `command` repeats the run; `config` is the resolved configuration as YAML. `rows` are all rows of `metrics.json`.
+    `examples` are the evaluated questions by id, `teacher_rationales` the teacher's reply to such a question where
+    there is one. `provenance` names versions, seeds and content keys. `notes` are sentences worth reading first.
+    """
+
+    title: str
+    command: str
+    config: str
+    student: str = ""
+    created: date | None = None
+    tasks: Sequence[TaskSummary] = ()
+    teacher: TeacherSummary | None = None
+    curation: Sequence[CurationSummary] = ()
+    histories: Sequence[TrainingHistory] = ()
+    rows: Sequence[MetricRow] = ()
+    comparison: Comparison | None = None
+    answers: Sequence[MethodAnswers] = ()
+    examples: Mapping[str, Example] = field(default_factory=dict)
+    teacher_rationales: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of the texts is shown: failures for each task and in all, characters of a text."""
+
+    failures_a_task: int = 8
+    failures: int = 72
+    text: int = 1600
+    listed: int = 60

@@ -1,0 +1,213 @@
+"""From replies to verdicts, and from verdicts to rows of results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from symdistill.errors import DataError
+from symdistill.evaluation.flops import Shape, question_flops
+from symdistill.evaluation.metrics import MetricRow
+from symdistill.evaluation.statistics import wilson
+from symdistill.evaluation.voting import majority
+from symdistill.records import Completion, Example, Prediction
+from symdistill.tasks.answers import answers_equal, parse_answer
+
+Decoding = Literal["greedy", "vote"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One method's results.
+
+    `row` is about all questions, `task_rows` about each task (none where there is only one), `contrast_rows` about
+    the originals, the edited questions and the pairs (none where no question is an edit of another). `unlabelled`
+    questions carry no answer and are in none of them.
+    """
+
+    predictions: tuple[Prediction, ...]
+    row: MetricRow
+    task_rows: tuple[MetricRow, ...] = ()
+    contrast_rows: tuple[MetricRow, ...] = ()
+    unlabelled: int = 0
+
+    @property
+    def rows(self) -> tuple[MetricRow, ...]:
+        """All rows, as they stand in `metrics.json`: the whole first."""
+        return (self.row, *self.task_rows, *self.contrast_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """One question with what came back."""
+
+    example: Example
+    completions: Sequence[Completion]
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What all rows of one evaluation have in common."""
+
+    method: str
+    decoding: Decoding
+    samples: int
+    split: str
+    seed: int
+    confidence: float
+    shape: Shape | None
+    model: str | None
+
+
+def score(
+    examples: Sequence[Example],
+    completions: Sequence[Sequence[Completion]],
+    method: str,
+    *,
+    decoding: Decoding | None = None,
+    samples: int | None = None,
+    split: str = "test",
+    seed: int = 0,
+    seconds: float | None = None,
+    shape: Shape | None = None,
+    model: str | None = None,
+    confidence: float = 0.95,
+) -> Scored:
+    """Check every reply, let the samples of a question vote, and sum up.
+
+    `completions[i]` are the replies to `examples[i]`; a question without any counts as wrong. `decoding` None: "vote"
+    where several samples were drawn, else "greedy". `samples` is how many were asked for (None: the most that came).
+    `seconds` is the wall time of the whole evaluation; `shape` is the local model's, None where it is remote.
+
+    Raises:
+        DataError: no question carries an answer to check against.
+        ValueError: there are not as many lists of completions as examples.
+    """
+    if len(examples) != len(completions):
+        raise ValueError(f"{len(examples)} examples with {len(completions)} lists of completions")
+    answered = [
+        _Answered(example, replies, predict(example, replies, method))
+        for example, replies in zip(examples, completions, strict=True)
+        if example.answer is not None
+    ]
+    if not answered:
+        raise DataError(
+            f"None of the {len(examples)} evaluation questions has an answer to check against.",
+            "Give rows with answers in `task.eval_path`.",
+        )
+    drawn = samples or max(1, *map(len, completions))
+    setting = _Setting(
+        method, decoding or ("vote" if drawn > 1 else "greedy"), drawn, split, seed, confidence, shape, model
+    )
+    unlabelled = len(examples) - len(answered)
+    whole = replace(
+        _row(setting, answered),
+        seconds=seconds,
+        unlabelled=unlabelled or None,
+        unanswered=sum(not a.completions for a in answered) or None,
+    )
+    tasks = list(dict.fromkeys(a.example.task for a in answered))
+    by_task = [
+        _row(setting, [a for a in answered if a.example.task == task], task=task) for task in tasks if len(tasks) > 1
+    ]
+    return Scored(
+        predictions=tuple(a.prediction for a in answered),
+        row=whole,
+        task_rows=tuple(by_task),
+        contrast_rows=_contrast(setting, answered),
+        unlabelled=unlabelled,
+    )
+
+
+def predict(example: Example, completions: Sequence[Completion], method: str) -> Prediction:
+    """The prediction the replies to one question amount to: each parsed, then the majority of them.
+
+    One reply is a majority of one. `correct` is False where there is no gold answer.
+    """
+    answers = [parse_answer(c.text, example.answer_type, example.choices) for c in completions]
+    vote = majority(answers, example.answer_type, example.choices, [_log_probability(c) for c in completions])
+    correct = (
+        vote.answer is not None
+        and example.answer is not None
+        and answers_equal(vote.answer, example.answer, example.answer_type, example.choices)
+    )
+    return Prediction(
+        example_id=example.id,
+        method=method,
+        gold=example.answer,
+        samples=tuple(c.text for c in completions),
+        answers=tuple(answers),
+        answer=vote.answer,
+        correct=correct,
+        prompt_tokens=sum(c.prompt_tokens for c in completions),
+        cached_prompt_tokens=sum(c.cached_prompt_tokens for c in completions),
+        generated_tokens=sum(c.completion_tokens for c in completions),
+        finish_reasons=tuple(c.finish_reason for c in completions),
+    )
+
+
+def _log_probability(completion: Completion) -> float | None:
+    """The reply's log-probability in nats; None where the model did not say."""
+    return sum(completion.token_logprobs) if completion.token_logprobs else None
+
+
+def _contrast(setting: _Setting, answered: Sequence[_Answered]) -> tuple[MetricRow, ...]:
+    """Rows on contrast sets: originals that were edited, edited questions, and pairs of which both were right."""
+    by_id = {a.example.id: a for a in answered}
+    pairs = [(by_id[a.example.contrast_of], a) for a in answered if a.example.contrast_of in by_id]
+    if not pairs:
+        return ()
+    originals = list({original.example.id: original for original, _ in pairs}.values())
+    edited = [edit for _, edit in pairs]
+    both = [original.prediction.correct and edit.prediction.correct for original, edit in pairs]
+    return (
+        _row(setting, originals, part="originals"),
+        _row(setting, edited, part="edited"),
+        _row(setting, [*originals, *edited], verdicts=both, part="pairs"),
+    )
+
+
+def _row(
+    setting: _Setting,
+    answered: Sequence[_Answered],
+    *,
+    verdicts: Sequence[bool] | None = None,
+    task: str | None = None,
+    part: str | None = None,
+) -> MetricRow:
+    """Sum up some questions; `verdicts` where they are not simply the questions' own."""
+    right = [a.prediction.correct for a in answered] if verdicts is None else verdicts
+    interval = wilson(sum(right), len(right), setting.confidence)
+    replies = [c for a in answered for c in a.completions]
+    parsed = sum(answer is not None for a in answered for answer in a.prediction.answers)
+    flops = [question_flops(setting.shape, a.completions) for a in answered] if setting.shape else []
+    return MetricRow(
+        method=setting.method,
+        split=setting.split,
+        n=len(right),
+        accuracy=sum(right) / len(right),
+        ci_low=interval.low,
+        ci_high=interval.high,
+        parse_rate=parsed / len(replies) if replies else 0.0,
+        decoding=setting.decoding,
+        samples=setting.samples,
+        prompt_tokens=_mean([a.prediction.prompt_tokens for a in answered]),
+        generated_tokens=_mean([a.prediction.generated_tokens for a in answered]),
+        prompt_flops_paper=_mean([paper for paper, _ in flops]) if flops else None,
+        flops=_mean([total for _, total in flops]) if flops else None,
+        seconds=None,
+        seed=setting.seed,
+        confidence=setting.confidence,
+        task=task,
+        part=part,
+        model=setting.model,
+        truncated_rate=sum(c.finish_reason == "length" for c in replies) / len(replies) if replies else 0.0,
+        cached_prompt_tokens=_mean([a.prediction.cached_prompt_tokens for a in answered]),
+        cost_usd=sum(c.cost_usd for c in replies),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,191 @@
+"""Results as tables: rows of text for the terminal, Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from symdistill.evaluation.comparison import Comparison, Pairing, Standing
+from symdistill.evaluation.figures import NOTHING, accuracy_interval, count, p_value, percent, points, scaled
+from symdistill.evaluation.metrics import MetricRow, decoding_name, describe_decoding
+from symdistill.evaluation.outcome import short_names
+
+Table = list[list[str]]
+"""Lines of cells; the first line is the header."""
+
+
+def metrics_table(rows: Sequence[MetricRow], comparison: Comparison | None = None) -> Table:
+    """The table a run ends with: one line a row, with the difference to the baseline where `comparison` knows it.
+
+    tokens/q are generated tokens. A `set` column appears when the rows are not all about the same questions.
+    """
+    several = len({_set_name(row) for row in rows}) > 1
+    level = f"{100 * (rows[0].confidence if rows else 0.95):g}%"
+    header = ["method", "decoding", f"accuracy ({level})", "parsed", "tokens/q", "FLOPs/q"]
+    if several:
+        header.insert(2, "set")
+    if comparison and len(comparison.standings) > 1:
+        header.append(f"vs {short_names(comparison)[comparison.baseline]}")
+    table = [header]
+    for row in rows:
+        line = [
+            row.method,
+            decoding_name(row),
+            accuracy_interval(row.accuracy, row.ci_low, row.ci_high),
+            f"{percent(row.parse_rate, 0)}%",
+            count(row.generated_tokens),
+            scaled(row.flops),
+        ]
+        if several:
+            line.insert(2, _set_name(row))
+        if comparison and len(comparison.standings) > 1:
+            line.append(_against(row, comparison))
+        table.append(line)
+    return table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """One line a method on the common questions, the baseline marked, with the paired difference to it."""
+    level = f"{100 * comparison.confidence:g}%"
+    several = len({s.run for s in comparison.standings}) > 1
+    header = ["method", "decoding", f"accuracy ({level})", "parsed", "tokens/q", "FLOPs/q"]
+    alone = len(comparison.standings) == 1
+    if not alone:
+        header += [f"vs {short_names(comparison)[comparison.baseline]} ({level})", "p"]
+    table = [(["run", *header]) if several else header]
+    for s in comparison.standings:
+        versus = comparison.versus_baseline(s.label)
+        line = [
+            s.method,
+            describe_decoding(s.decoding, s.samples),
+            accuracy_interval(s.accuracy, s.low, s.high),
+            f"{percent(s.row.parse_rate, 0)}%" if s.row else NOTHING,
+            count(s.row.generated_tokens if s.row else None),
+            scaled(s.row.flops if s.row else None),
+        ]
+        if not alone:
+            line += [_difference(versus), p_value(versus.p_holm)] if versus else [NOTHING, ""]
+        table.append([s.run, *line] if several else line)
+    return table
+
+
+def pairs_table(comparison: Comparison) -> Table:
+    """One line for each two methods: the difference, how many questions only one of them got right, and p."""
+    level = f"{100 * comparison.confidence:g}%"
+    table = [["first", "second", f"difference ({level})", "only first", "only second", "p", "p (Holm)"]]
+    for p in comparison.pairs:
+        table.append(
+            [
+                p.first,
+                p.second,
+                _difference(p),
+                str(p.only_first),
+                str(p.only_second),
+                p_value(p.p).removeprefix("p").removeprefix("="),
+                p_value(p.p_holm).removeprefix("p").removeprefix("="),
+            ]
+        )
+    return table
+
+
+def plain_text(table: Table) -> str:
+    """The table with columns aligned by spaces: text to the left, figures to the right. For anything but a terminal."""
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    right = [i > 0 and all(_is_figure(line[i]) for line in table[1:]) for i in range(len(table[0]))]
+    lines = (
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True))
+        for line in table
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The whole comparison for a page or a pull request: standings, all pairs, notes."""
+    parts = [
+        f"{comparison.n} questions; {100 * comparison.confidence:g}% intervals (Wilson; for differences paired "
+        "bootstrap); p: exact McNemar test, Holm-corrected.",
+        _markdown(comparison_table(comparison)),
+    ]
+    if len(comparison.standings) > 2:
+        parts += ["Every two methods:", _markdown(pairs_table(comparison))]
+    parts += [f"Note: {note}" for note in comparison.notes]
+    return "\n\n".join(parts) + "\n"
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """One line a method with unrounded figures; differences are to the baseline, shares between 0 and 1."""
+    header = [
+        *("run", "method", "decoding", "samples", "seed", "n", "correct", "accuracy", "ci_low", "ci_high"),
+        *("parse_rate", "prompt_tokens", "generated_tokens", "flops", "cost_usd"),
+        *("baseline", "difference", "difference_low", "difference_high", "p", "p_mid", "p_holm"),
+    ]
+    return _csv([header, *(_csv_line(s, comparison) for s in comparison.standings)])
+
+
+def pairs_csv(comparison: Comparison) -> str:
+    """One line for each two methods with unrounded figures."""
+    header = [
+        *("first", "second", "n", "difference", "difference_low", "difference_high"),
+        *("only_first", "only_second", "p", "p_mid", "p_holm"),
+    ]
+    lines = [
+        [p.first, p.second, p.n, p.difference, p.low, p.high, p.only_first, p.only_second, p.p, p.p_mid, p.p_holm]
+        for p in comparison.pairs
+    ]
+    return _csv([header, *lines])
+
+
+def _csv_line(s: Standing, comparison: Comparison) -> list[object]:
+    r, v = s.row, comparison.versus_baseline(s.label)
+    return [
+        *(s.run, s.method, s.decoding, s.samples, r.seed if r else None, s.n, s.correct, s.accuracy, s.low, s.high),
+        *((r.parse_rate, r.prompt_tokens, r.generated_tokens, r.flops, r.cost_usd) if r else [None] * 5),
+        comparison.baseline,
+        *((v.difference, v.low, v.high, v.p, v.p_mid, v.p_holm) if v else [None] * 6),
+    ]
+
+
+def _csv(lines: Sequence[Sequence[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(lines)
+    return out.getvalue()
+
+
+def _markdown(table: Table) -> str:
+    # A pipe or a line break in a name would end the cell.
+    clean = [[" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in table]
+    rule = ["---"] + [
+        "---:" if all(_is_figure(line[i]) for line in table[1:]) else "---" for i in range(1, len(table[0]))
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [clean[0], rule, *clean[1:]])
+
+
+def _is_figure(cell: str) -> bool:
+    return cell in ("", NOTHING) or cell[0] in "+−<.0123456789$"
+
+
+def _difference(pairing: Pairing) -> str:
+    return f"{points(pairing.difference)} [{points(pairing.low)}, {points(pairing.high)}]"
+
+
+def _against(row: MetricRow, comparison: Comparison) -> str:
+    """The cell of the last column; empty for rows the comparison is not about."""
+    if row.task is not None or row.part is not None:
+        return ""
+    standing = next(
+        (
+            s
+            for s in comparison.standings
+            if (s.method, s.decoding, s.samples) == (row.method, row.decoding, row.samples)
+        ),
+        None,
+    )
+    if standing is None:
+        return ""
+    versus = comparison.versus_baseline(standing.label)
+    return f"{points(versus.difference)}  {p_value(versus.p_holm)}" if versus else NOTHING
+
+
+def _set_name(row: MetricRow) -> str:
+    return " · ".join(part for part in (row.split, row.task, row.part) if part)

@@ -1,0 +1,95 @@
+"""What a method is: the training examples it builds and the way it answers.
+
+The supervised methods differ in which examples they build, what stands in the prompt, and how a question is
+answered. Everything else (sampling, curation, training, evaluation) is shared.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from symdistill import content
+from symdistill.prompts import Demonstration, student_messages
+from symdistill.records import Completion, Example, Message, Rationale, Request, Sampling, TrainingExample
+from symdistill.settings import Settings
+
+Ask = Callable[[Sequence[Request]], Mapping[str, Completion]]
+"""The one door to a model: requests in, completions by key out; a request that failed is absent."""
+
+
+class MethodSettings(Settings):
+    """What every method can be told.
+
+    `label` names the method in tables (needed when one run has it twice). `training`, `curation` and `evaluation`
+    change single keys of the run's sections for this method alone.
+    """
+
+    name: str
+    label: str = ""
+    training: Mapping[str, Any] = Field(default_factory=dict)
+    curation: Mapping[str, Any] = Field(default_factory=dict)
+    evaluation: Mapping[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a method may build from: training questions, kept rationales (ordered by question, then sample), and the
+    demonstrations the teacher was shown."""
+
+    examples: Sequence[Example]
+    rationales: Sequence[Rationale] = ()
+    demonstrations: Sequence[Demonstration] = ()
+    seed: int = 0
+
+
+class Method(ABC):
+    """One method. `needs` says what a training question must bring; `trains` is False for prompting alone."""
+
+    settings_type: ClassVar[type[MethodSettings]] = MethodSettings
+    trains: ClassVar[bool] = True
+    needs: ClassVar[Literal["nothing", "answers", "rationales"]] = "rationales"
+
+    def __init__(self, settings: MethodSettings, *, student_instruction: str = "") -> None:
+        self.settings = settings
+        self.student_instruction = student_instruction
+
+    @property
+    def label(self) -> str:
+        return self.settings.label or self.settings.name
+
+    @property
+    def verify(self) -> bool:
+        """Whether a rationale with a wrong answer is dropped, where `curation.verify` does not say."""
+        return True
+
+    @property
+    def group_weights(self) -> Mapping[str, float]:
+        """λ of each group of training examples; groups not named weigh 1."""
+        return {}
+
+    @abstractmethod
+    def training_examples(self, material: Material) -> list[TrainingExample]:
+        """The examples the student is trained on; empty for a method that does not train."""
+
+    def prepare(self, material: Material) -> None:  # noqa: B027 - most methods have nothing to prepare
+        """Take what prediction needs from the training material (demonstrations, for one)."""
+
+    def prompt(self, example: Example) -> tuple[Message, ...]:
+        """What the student reads, in training and at inference alike."""
+        return student_messages(example, instruction=self.student_instruction)
+
+    def predict(
+        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
+    ) -> list[list[Completion]]:
+        """`samples` replies to each example, in order; a reply that failed is left out."""
+        wanted = [
+            [content.request(model, self.prompt(e), sampling, index, e.id) for index in range(samples)]
+            for e in examples
+        ]
+        replies = ask([request for row in wanted for request in row])
+        return [[replies[request.key] for request in row if request.key in replies] for row in wanted]

@@ -1,0 +1,118 @@
+"""A GGUF file as a Hugging Face directory: dequantised once, kept in a cache, found again by its content."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib.util
+import io
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from symdistill.content import file_sha256
+from symdistill.errors import ModelError, PrerequisiteError
+from symdistill.models.gguf_header import check_gguf
+from symdistill.models.weights import INSTALL_TRAIN, check_directory, quiet
+
+
+def cache_directory() -> Path:
+    """$SYMDISTILL_CACHE, or symdistill's directory in the user's cache."""
+    own = os.environ.get("SYMDISTILL_CACHE")
+    if own:
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "symdistill"
+
+
+def dequantised(path: Path) -> Path:
+    """The directory with the file's weights in float32, its tokenizer and its chat template.
+
+    The first call reads and writes the whole model; later ones find it. It is written under a temporary name and
+    renamed, so two processes may do this at once and whoever is second uses what the first has made.
+
+    Raises:
+        PrerequisiteError: the file is missing or cut off, the package gguf is missing, or the cache cannot be written.
+        ModelError: transformers cannot read this kind of model from GGUF.
+    """
+    check_gguf(path)
+    target = cache_directory() / "models" / f"{path.stem}-{file_sha256(path)[:12]}"
+    if target.is_dir():
+        try:
+            check_directory(target)
+        except ModelError:
+            shutil.rmtree(target)  # damaged from outside: made again below
+        else:
+            return target
+    if importlib.util.find_spec("gguf") is None:
+        raise PrerequisiteError("Reading a GGUF file needs the package gguf.", INSTALL_TRAIN)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as problem:
+        raise _unwritable(target.parent, problem) from problem
+    try:
+        model, tokenizer = _read(path)
+        _write(model, tokenizer, scratch)
+        _put_in_place(scratch, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _read(path: Path) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        # The reader draws a progress bar that no setting switches off.
+        with quiet(), contextlib.redirect_stderr(io.StringIO()):
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+            model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as problem:
+        text = " ".join(str(problem).split())[:300]
+        raise ModelError(
+            f"transformers cannot read {path}: {text}", "Use a Hugging Face directory of the same model."
+        ) from problem
+    return model, tokenizer
+
+
+def _write(model: Any, tokenizer: Any, directory: Path) -> None:
+    """Save model and tokenizer. A model read from GGUF refuses to be saved, so its weights move into a fresh one."""
+    import torch
+    from safetensors import SafetensorError
+
+    config = model.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    with torch.device("meta"):
+        plain = type(model)(config)
+    plain.load_state_dict(model.state_dict(), assign=True)
+    plain.tie_weights()
+    plain.generation_config = model.generation_config
+    try:
+        with quiet():
+            plain.save_pretrained(directory)
+            tokenizer.save_pretrained(directory)
+    except (OSError, SafetensorError) as problem:
+        raise _unwritable(directory.parent, problem) from problem
+
+
+def _put_in_place(scratch: Path, target: Path) -> None:
+    try:
+        os.chmod(scratch, 0o755)
+        scratch.rename(target)
+    except OSError as problem:
+        if problem.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return  # another process was quicker, with the same content
+        raise _unwritable(target.parent, problem) from problem
+
+
+def _unwritable(directory: Path, problem: Exception) -> PrerequisiteError:
+    reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+    return PrerequisiteError(
+        f"The dequantised student cannot be written to {directory} ({reason}).",
+        "Make room there, or set SYMDISTILL_CACHE to a directory with room that you can write.",
+    )

@@ -1,0 +1,154 @@
+"""A causal language model in this process, by Hugging Face transformers: `transformers:DIR_OR_HUB_ID`.
+
+The same class answers for a teacher named in the configuration and for a student that was just trained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symdistill import content
+from symdistill.errors import CallFailed
+from symdistill.models.base import Capacity, byte_bound
+from symdistill.models.chat import PromptFormat, Template, prompt_format, prompt_opens_reasoning
+from symdistill.models.reasoning import split_reasoning
+from symdistill.models.weights import Dtype, load_config, load_pretrained, model_directory, model_name
+from symdistill.records import Completion, Request
+
+if TYPE_CHECKING:
+    from symdistill.models.decoding import Decoded, Decoder, Job
+
+
+class TransformersModel:
+    """A loaded model and tokenizer as a `LanguageModel`.
+
+    `name` stands in content keys, so it must name these very weights. One call at a time takes up to `batch_size`
+    requests as one batch. A reply ends at the template's end of turn or an end token of the generation config.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, *, name: str, batch_size: int = 64, template: Template = "auto"
+    ) -> None:
+        self.name = name
+        self.capacity = Capacity(concurrency=1, batch=batch_size)
+        self._template: Template = template
+        self._load: Callable[[], tuple[Any, Any]] = lambda: (model, tokenizer)
+        self._config: Callable[[], Any] = lambda: model.config
+        self._ready: tuple[Decoder, PromptFormat, int | None] | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        where: str | Path,
+        *,
+        batch_size: int = 64,
+        template: Template = "auto",
+        dtype: Dtype = "auto",
+        trust_remote_code: bool = False,
+    ) -> TransformersModel:
+        """A directory, a GGUF file or a hub id. It is checked now; the weights are read at the first call.
+
+        Raises:
+            PrerequisiteError: torch or transformers is missing, nothing is there, or the hub does not answer.
+            ModelError: the directory is not a model, or a file was cut off.
+        """
+        directory = model_directory(where, trust_remote_code=trust_remote_code)
+        self = cls(None, None, name=model_name(where, directory), batch_size=batch_size, template=template)
+        self._load = lambda: load_pretrained(directory, dtype=dtype, trust_remote_code=trust_remote_code)
+        self._config = lambda: load_config(directory, trust_remote_code=trust_remote_code)
+        return self
+
+    @property
+    def config(self) -> Any:
+        """The model's transformers config, read without its weights."""
+        return self._config()
+
+    def count_tokens(self, request: Request) -> int:
+        return byte_bound(request)
+
+    async def generate(self, requests: Sequence[Request]) -> Sequence[Completion | CallFailed]:
+        """Decode the requests in a thread. A prompt longer than the model's context is `rejected`.
+
+        Raises:
+            ModelError: the model cannot be loaded, or computes something that is no number.
+        """
+        stop = threading.Event()
+        try:
+            return await asyncio.to_thread(self._answer, list(requests), stop)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the weights, where nobody else holds them; a later call loads them again."""
+        self._ready = None
+
+    def _answer(self, requests: list[Request], stop: threading.Event) -> list[Completion | CallFailed]:
+        with self._lock:
+            decoder, form, context = self._prepare()
+            started = time.monotonic()
+            prompts = {m: tuple(form.encode_prompt(m)) for m in {r.messages for r in requests}}
+            jobs: dict[int, Job] = {}
+            answers: dict[int, Completion | CallFailed] = {}
+            for index, request in enumerate(requests):
+                prompt = prompts[request.messages]
+                room = request.sampling.max_tokens if context is None else context - len(prompt)
+                if room < 1:
+                    answers[index] = CallFailed(
+                        "rejected", f"The prompt has {len(prompt)} tokens, and {self.name} takes {context} in all."
+                    )
+                else:
+                    jobs[index] = _job(request, prompt, min(room, request.sampling.max_tokens))
+            decoded = decoder.decode(list(jobs.values()), stop)
+            seconds = (time.monotonic() - started) / max(1, len(decoded))
+            for (index, job), reply in zip(jobs.items(), decoded, strict=True):
+                opened = prompt_opens_reasoning(form.tokenizer, job.prompt)
+                answers[index] = _completion(requests[index], job, reply, opened, seconds)
+            return [answers[index] for index in range(len(requests))]
+
+    def _prepare(self) -> tuple[Decoder, PromptFormat, int | None]:
+        from symdistill.models.decoding import Decoder
+
+        if self._ready is None:
+            model, tokenizer = self._load()
+            form = prompt_format(tokenizer, self._template)
+            ends = {form.end_of_turn, *_end_tokens(model)}
+            context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+            self._ready = (Decoder(model, tokenizer, sorted(ends), self.capacity.batch), form, context)
+        return self._ready
+
+
+def _job(request: Request, prompt: tuple[int, ...], max_tokens: int) -> Job:
+    from symdistill.models.decoding import Job
+
+    s = request.sampling
+    return Job(prompt, max_tokens, s.temperature, s.top_k, s.top_p, content.sample_seed(request.key), s.stop)
+
+
+def _completion(request: Request, job: Job, reply: Decoded, opened: bool, seconds: float) -> Completion:
+    reasoning, text, closed = split_reasoning(f"<think>\n{reply.text}" if opened else reply.text)
+    return Completion(
+        key=request.key,
+        text=text,
+        reasoning=reasoning,
+        finish_reason="stop" if reply.ended and closed else "length",
+        prompt_tokens=len(job.prompt),
+        completion_tokens=len(reply.tokens),
+        cached_prompt_tokens=len(job.prompt) if reply.shared else 0,
+        token_logprobs=reply.logprobs,
+        seconds=seconds,
+    )
+
+
+def _end_tokens(model: Any) -> list[int]:
+    config = getattr(model, "generation_config", None)
+    ends = getattr(config, "eos_token_id", None)
+    if ends is None:
+        return []
+    return [int(e) for e in ends] if isinstance(ends, (list, tuple)) else [int(ends)]

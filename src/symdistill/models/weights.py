@@ -1,0 +1,251 @@
+"""Loading a causal language model with Hugging Face transformers: a directory, a hub id, or a GGUF file.
+
+Whatever is named becomes a local directory first. What cannot work is refused before any weights are read: a
+directory that is no model, a file that was cut off, a name that is neither a path nor on the hub. Nothing is printed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from symdistill import content
+from symdistill.errors import ModelError, PrerequisiteError
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+INSTALL_TRAIN = "pip install 'symdistill[train]'"
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
+_HUB_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "model*.safetensors")
+_WEIGHTS = "model.safetensors"
+_WEIGHTS_INDEX = "model.safetensors.index.json"
+_OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_MAX_HEADER = 100_000_000
+"""Bytes; the limit safetensors itself sets for a header."""
+
+
+def require_transformers() -> None:
+    """Raises PrerequisiteError where torch or transformers is not installed."""
+    missing = [p for p in ("torch", "transformers") if importlib.util.find_spec(p) is None]
+    if missing:
+        raise PrerequisiteError(f"Local models need {' and '.join(missing)}, not installed here.", INSTALL_TRAIN)
+
+
+def model_directory(where: str | Path, *, trust_remote_code: bool = False) -> Path:
+    """The local directory of the model `where` names: a directory itself, a GGUF file's dequantised copy, or a hub
+    id's snapshot. A path wins over a hub id of the same name.
+
+    Raises:
+        PrerequisiteError: nothing is there, the hub does not answer, or a GGUF file is not whole.
+        ModelError: the directory is not a model, or a weights file was cut off.
+    """
+    require_transformers()
+    path = Path(where).expanduser()
+    if path.is_dir():
+        check_directory(path)
+        return path
+    if path.suffix.lower() == ".gguf":
+        from symdistill.models.dequantise import dequantised
+
+        return dequantised(path)
+    if path.exists():
+        raise ModelError(f"{path} is a file, but not a GGUF file.", "Name a model directory, a .gguf file or a hub id.")
+    if not is_hub_id(str(where)):
+        raise PrerequisiteError(f"There is no model at {where}.", "Name a model directory, a .gguf file or a hub id.")
+    return _hub_snapshot(str(where), trust_remote_code)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name could be a model on the hub; whether it is there, the hub knows."""
+    return bool(_HUB_ID.match(name))
+
+
+def model_name(where: str | Path, directory: Path) -> str:
+    """The name content keys know the weights by: `transformers:`, what it is called, and a fingerprint of it."""
+    called = str(where) if not Path(where).expanduser().exists() else directory.resolve().name
+    return f"transformers:{called}#{directory_fingerprint(directory)}"
+
+
+def check_directory(path: Path) -> None:
+    """Make sure a directory holds a config, whole weights and a tokenizer, and say what is missing if not.
+
+    Raises:
+        ModelError: it is not a model directory, or a weights file was cut off.
+    """
+    names = {p.name for p in path.iterdir()}
+    missing = []
+    if "config.json" not in names:
+        missing.append("config.json")
+    if not names & {_WEIGHTS, _WEIGHTS_INDEX, *_OTHER_WEIGHTS}:
+        missing.append(_WEIGHTS)
+    if not names & {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json"}:
+        missing.append("tokenizer.json")
+    if missing:
+        adapter = " It holds a LoRA adapter without its base model." if "adapter_config.json" in names else ""
+        raise ModelError(
+            f"{path} is not a model directory: {', '.join(missing)} missing.{adapter}",
+            "Name a directory written by `save_pretrained`, with the tokenizer beside the weights.",
+        )
+    for file in weight_files(path):
+        if file.suffix == ".safetensors":
+            check_safetensors(file)
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The weight files of a model directory, in order. Raises ModelError for an index that names a missing shard."""
+    if (path / _WEIGHTS).is_file():
+        return [path / _WEIGHTS]
+    index = path / _WEIGHTS_INDEX
+    if not index.is_file():
+        return [path / name for name in _OTHER_WEIGHTS if (path / name).is_file()]
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError) as problem:
+        raise ModelError(f"{index} is not a weights index ({problem}).", "Copy the model again.") from problem
+    absent = [name for name in shards if not (path / name).is_file()]
+    if absent:
+        raise ModelError(f"{path} lacks the weights file {absent[0]}.", "Copy the model again, all of its files.")
+    return [path / name for name in shards]
+
+
+def check_safetensors(file: Path) -> None:
+    """Compare a safetensors file's length with what its header promises. Raises ModelError."""
+    size = file.stat().st_size
+    with file.open("rb") as data:
+        head = data.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+        if length > min(_MAX_HEADER, size - 8):
+            raise ModelError(f"{file} is cut off or not a safetensors file ({size:,} bytes).", "Copy it again.")
+        try:
+            entries = json.loads(data.read(length))
+            ends = [v["data_offsets"][1] for k, v in entries.items() if k != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as problem:
+            raise ModelError(f"{file} has a damaged header ({problem}).", "Copy it again.") from problem
+    needed = 8 + length + max(ends, default=0)
+    if size < needed:
+        raise ModelError(f"{file} is truncated: {size:,} of {needed:,} bytes.", "Copy it again.")
+
+
+def directory_fingerprint(path: Path) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of config, chat template and weights. Reads all of them."""
+    digest = hashlib.sha256()
+    files = [path / "config.json", path / "chat_template.jinja", path / "tokenizer_config.json", *weight_files(path)]
+    for file in files:
+        if file.is_file():
+            digest.update(f"{file.name} {content.file_sha256(file)}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def load_pretrained(directory: Path, *, dtype: Dtype = "auto", trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """The model, in evaluation mode on the best device, and its tokenizer. For `auto` see `inference_dtype`.
+
+    Raises:
+        PrerequisiteError: torch or transformers is missing.
+        ModelError: the model cannot be loaded, or its tokenizer does not fit its embedding.
+    """
+    require_transformers()
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
+    weights = getattr(torch, inference_dtype() if dtype == "auto" else dtype)
+    with quiet(), _readable_errors(directory):
+        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
+        config = load_config(directory, trust_remote_code=trust_remote_code)
+        check_vocabulary(config.get_text_config().vocab_size, tokenizer, directory)
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=weights, **options)
+    check_vocabulary(int(model.get_input_embeddings().weight.shape[0]), tokenizer, directory)
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def load_config(directory: Path, *, trust_remote_code: bool = False) -> Any:
+    """The model's transformers config, without its weights. Raises ModelError."""
+    require_transformers()
+    from transformers import AutoConfig
+
+    with quiet(), _readable_errors(directory):
+        return AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code, local_files_only=True)
+
+
+def inference_dtype() -> Literal["float32", "bfloat16"]:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    return "bfloat16" if bfloat16_is_native() else "float32"
+
+
+def bfloat16_is_native() -> bool:
+    """Whether the GPU, or else the CPU, has bfloat16 instructions. Emulated bfloat16 is slower than float32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    known = torch.cpu.get_capabilities()
+    return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def check_vocabulary(rows: int, tokenizer: Any, where: object) -> None:
+    """Every token must have an embedding row; rows to spare (padded vocabularies) do no harm. Raises ModelError."""
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"The tokenizer of {where} knows {len(tokenizer):,} tokens, but the model has {rows:,} embedding rows.",
+            "Use the tokenizer the model was trained with, or resize the model's embeddings and save it again.",
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and warnings off the terminal, and put its settings back afterwards."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _readable_errors(where: Path) -> Iterator[None]:
+    """Say in one sentence what transformers says in ten."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as problem:
+        text = " ".join(str(problem).split())[:300]
+        if "trust_remote_code" in text:
+            raise ModelError(
+                f"The model in {where} brings code of its own.", "Set `trust_remote_code: true` if you trust it."
+            ) from problem
+        raise ModelError(f"The model in {where} cannot be loaded: {text}", "Check the model's files.") from problem
+
+
+def _hub_snapshot(name: str, trust_remote_code: bool) -> Path:
+    """Download a hub model, or find it downloaded. Raises PrerequisiteError with what the hub said."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    wanted = [*_HUB_FILES, *(["*.py"] if trust_remote_code else [])]
+    try:
+        path = Path(snapshot_download(name, allow_patterns=wanted))
+        if not any(path.glob("model*.safetensors")):
+            path = Path(snapshot_download(name, allow_patterns=[*wanted, "pytorch_model*.bin"]))
+    except (OSError, ValueError, RuntimeError) as problem:
+        text = " ".join(str(problem).split())[:200]
+        raise PrerequisiteError(
+            f"{name} is no local model, and the hub did not give it ({text}).",
+            "Check the name and the connection, or name a local directory.",
+        ) from problem
+    check_directory(path)
+    return path

@@ -1,0 +1,149 @@
+"""symdistill from Python: run a configuration, open a finished run, ask its student."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symdistill import content
+from symdistill.errors import CallFailed, ConfigError, RunDirectoryError
+from symdistill.evaluation.comparison import Comparison, compare
+from symdistill.evaluation.evidence import read_run
+from symdistill.evaluation.metrics import MetricRow, row_from_dict
+from symdistill.methods import Method
+from symdistill.progress import Progress
+from symdistill.records import Example, Sampling
+from symdistill.runs.config import RunConfig, load_config
+from symdistill.runs.directory import RunDirectory, default_run_directory
+from symdistill.tasks import parse_answer
+
+if TYPE_CHECKING:
+    from symdistill.models.transformers_local import TransformersModel
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A student's reply to one question: the whole text, and the answer parsed out of it."""
+
+    text: str
+    answer: str | None
+
+
+class FinishedStudent:
+    """A trained student, ready to be asked."""
+
+    def __init__(self, path: Path, method: Method, config: RunConfig) -> None:
+        self.path = path
+        self._method = method
+        self._config = config
+
+    @cached_property
+    def model(self) -> TransformersModel:
+        """The student's weights, loaded on first use."""
+        from symdistill.models.transformers_local import TransformersModel
+
+        student = self._config.student
+        return TransformersModel.load(
+            self.path, batch_size=student.batch_size, dtype=student.dtype, template=student.template
+        )
+
+    def answer(self, question: str, *, choices: Mapping[str, str] | None = None, answer_type: str = "text") -> Answer:
+        """Answer one question, greedily, as at evaluation. Raises ModelError."""
+        kind: Any = "choice" if choices else answer_type
+        example = Example("question", question, answer_type=kind, choices=choices)
+        sampling = Sampling(max_tokens=self._config.evaluation.max_new_tokens, seed=self._config.seed)
+        request = content.request(self.model.name, self._method.prompt(example), sampling)
+        [reply] = asyncio.run(self.model.generate([request]))
+        if isinstance(reply, CallFailed):
+            raise reply
+        return Answer(reply.text, parse_answer(reply.text, kind, choices))
+
+
+class FinishedRun:
+    """A run directory with its evidence."""
+
+    def __init__(self, path: Path) -> None:
+        self.directory = RunDirectory(path)
+        self.config = self.directory.load_config()
+
+    @property
+    def report(self) -> Path:
+        return self.directory.report
+
+    @cached_property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.json. Raises RunDirectoryError when the run is not finished."""
+        rows: list[dict[str, Any]] = self.directory.read_json(self.directory.metrics)
+        return rows
+
+    @property
+    def metric_rows(self) -> list[MetricRow]:
+        return [row_from_dict(row, str(self.directory.metrics)) for row in self.metrics]
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The methods of this run on the same questions; None when there is only one."""
+        found = read_run(self.directory.path)
+        if len(found) < 2:
+            return None
+        return compare(found, confidence=self.config.evaluation.confidence, seed=self.config.seed)
+
+    def student(self, label: str | None = None) -> FinishedStudent:
+        """A trained student, by its method's label where the run has several.
+
+        Raises:
+            ConfigError: no such method. RunDirectoryError: it has not been trained.
+        """
+        trained = [m for m in self.config.build_methods() if m.trains]
+        chosen = [m for m in trained if label in (None, m.label)]
+        if not chosen or (label is None and len(chosen) > 1):
+            names = ", ".join(m.label for m in trained) or "none"
+            raise ConfigError(f"The run has no single student `{label or ''}`.", f"Name one of: {names}.")
+        path = self.directory.student(chosen[0].label, alone=len(trained) == 1)
+        if not path.is_dir():
+            raise RunDirectoryError(
+                f"{chosen[0].label} has not been trained in {self.directory.path}.", "Run it first."
+            )
+        return FinishedStudent(path, chosen[0], self.config)
+
+
+def run(
+    config: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    run_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> FinishedRun:
+    """Run a configuration, or go on with it, and return the finished run.
+
+    `overrides` maps dotted keys to values, as `key=value` on the command line does.
+
+    Raises:
+        SymdistillError: whatever stops the run.
+    """
+    from symdistill.runs.pipeline import run_all
+
+    path = Path(config)
+    changes = [f"{key}={content.canonical_json(value)}" for key, value in (overrides or {}).items()]
+    settings = load_config(path, changes)
+    return run_all(settings, Path(run_dir) if run_dir else default_run_directory(path), progress)
+
+
+def open_run(path: str | Path) -> FinishedRun:
+    """A run directory that `symdistill run` made. Raises RunDirectoryError."""
+    return FinishedRun(Path(path))
+
+
+def compare_runs(paths: Sequence[Path], baseline: str | None = None) -> tuple[list[MetricRow], Comparison]:
+    """Join finished runs on the questions they share.
+
+    Raises:
+        DataError: a run is not finished, or the runs share no question.
+    """
+    found = [entry for path in paths for entry in read_run(path)]
+    if len(found) < 2:
+        raise ConfigError("There is only one result to look at.", "Name at least two finished runs.")
+    return [e.row for e in found if e.row], compare(found, baseline=baseline)

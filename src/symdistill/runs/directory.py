@@ -1,0 +1,205 @@
+"""A run directory: what it holds, who may write in it, and how a file in it is whole or absent.
+
+config.yaml        the resolved configuration          manifest.json     versions, seeds, content keys of inputs
+store.sqlite       every reply, teacher's and student's  training.jsonl  one line an optimiser step
+rationales.jsonl   what curation kept                  dropped.jsonl     what it dropped, and why
+student/           (or students/LABEL/ for several methods) weights, tokenizer, template
+predictions.jsonl  every answer with its raw samples   metrics.json      the table
+report.html        the evidence, for people
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from symdistill.content import content_key
+from symdistill.errors import RunDirectoryError, SymdistillError
+from symdistill.runs.config import RunConfig, parse_config
+
+
+class RunDirectory:
+    """The files of one run. `open` claims it for this process; `load` only reads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+        self.config = path / "config.yaml"
+        self.manifest = path / "manifest.json"
+        self.store = path / "store.sqlite"
+        self.rationales = path / "rationales.jsonl"
+        self.dropped = path / "dropped.jsonl"
+        self.curation = path / "curation.json"
+        self.training = path / "training.jsonl"
+        self.predictions = path / "predictions.jsonl"
+        self.metrics = path / "metrics.json"
+        self.report = path / "report.html"
+        self.checkpoints = path / "checkpoints"
+
+    def student(self, label: str, *, alone: bool) -> Path:
+        """Where a method's student is kept: `student/` when it is the run's only trained method."""
+        return self.path / "student" if alone else self.path / "students" / label
+
+    @contextlib.contextmanager
+    def claimed(self, config: RunConfig) -> Iterator[RunDirectory]:
+        """Make the directory, or go on in it, as the only process that writes there.
+
+        Raises:
+            RunDirectoryError: another process works in it, it belongs to another configuration, or it cannot be
+                written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("a+")
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise cannot_write(self.path, error) from error
+                lock.seek(0)
+                owner = lock.read().strip()
+                raise RunDirectoryError(
+                    f"Another symdistill process{f' ({owner})' if owner else ''} works in {self.path}.",
+                    "Wait for it, stop it, or choose another --run-dir.",
+                ) from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()}")
+            lock.flush()
+            self._check(config)
+            write_text(self.config, config.to_yaml())
+            yield self
+
+    def _check(self, config: RunConfig) -> None:
+        if not self.config.exists():
+            return
+        before, now = self.load_config().identity(), config.identity()
+        if before == now:
+            return
+        changed = sorted(_differences(before, now))
+        shown = ", ".join(f"`{k}`" for k in changed[:4]) + (" and more" if len(changed) > 4 else "")
+        raise RunDirectoryError(
+            f"{self.path} holds a run of another configuration (different: {shown}).",
+            f"Choose another --run-dir, undo the change, or delete {self.path}; "
+            "with `store:` set to one file, several runs share what was bought.",
+        )
+
+    def load_config(self) -> RunConfig:
+        """The resolved configuration the run was made with. Raises RunDirectoryError."""
+        try:
+            data = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunDirectoryError(
+                f"{self.path} is not a run directory: it has no config.yaml.", "Name one that `symdistill run` made."
+            ) from None
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise RunDirectoryError(f"Cannot read {self.config}: {error}.", "Restore it or start a new run.") from error
+        return parse_config(data, where=str(self.config))
+
+    def read_json(self, path: Path) -> Any:
+        """A JSON file of the run. Raises RunDirectoryError with what to run when it is not there."""
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunDirectoryError(
+                f"{self.path} has no {path.name} yet.", "Finish the run: `symdistill run CONFIG --run-dir DIR`."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise RunDirectoryError(f"Cannot read {path}: {error}.", "Run `symdistill evaluate` again.") from error
+
+    def read_rows(self, path: Path) -> list[dict[str, Any]]:
+        """The rows of a JSONL file of the run; a file that is not there has none."""
+        if not path.exists():
+            return []
+        rows = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                raise RunDirectoryError(f"{path}, line {number}: {error}.", "Run that stage again.") from error
+        return rows
+
+
+def cannot_write(path: Path, error: OSError) -> SymdistillError:
+    """The error for a directory or file that cannot be written, in the user's words."""
+    if error.errno == errno.ENOSPC:
+        return RunDirectoryError(
+            f"The disk is full while writing {path}.",
+            "Free some space and run the same command: what was done is kept.",
+        )
+    reason = error.strerror or str(error)
+    return RunDirectoryError(f"Cannot write {path}: {reason}.", "Choose a --run-dir you can write to.")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """Write a text file under a temporary name beside it and rename it: it is whole, or it is what it was before.
+
+    Raises:
+        RunDirectoryError: the disk is full, or the place cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False, encoding="utf-8"
+        ) as file:
+            temporary = Path(file.name)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file with `text`, atomically. Raises RunDirectoryError."""
+    with replacing(path) as file:
+        file.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file with `value` as indented JSON, atomically. Raises RunDirectoryError."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Replace a file with one JSON object a line, atomically. Raises RunDirectoryError."""
+    with replacing(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def default_run_directory(config_path: Path) -> Path:
+    """`runs/NAME` for a configuration called NAME.yaml."""
+    return Path("runs") / config_path.stem
+
+
+def identity_key(config: RunConfig) -> str:
+    """The content key of a run's configuration; replies bought for a run carry it."""
+    return content_key("c1", config.identity())
+
+
+def _differences(before: Any, now: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in before.keys() | now.keys():
+            yield from _differences(before.get(key), now.get(key), f"{prefix}{key}.")
+    elif before != now:
+        yield prefix.rstrip(".")

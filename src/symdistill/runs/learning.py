@@ -1,0 +1,189 @@
+"""The third stage: each method's students, trained once and found again by what they were trained on."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symdistill.content import content_key, file_sha256
+from symdistill.errors import DataError, RunDirectoryError
+from symdistill.methods import Material, Method
+from symdistill.records import Example, Sampling, TrainingExample
+from symdistill.runs.directory import write_json
+from symdistill.runs.teaching import kept_for, pool
+from symdistill.runs.workspace import Workspace
+from symdistill.tasks import check_answer
+
+if TYPE_CHECKING:
+    from symdistill.students.loading import Student
+
+CARD = "symdistill.json"  # in a student's directory: what it was trained on, and how that went
+
+
+def train_students(work: Workspace) -> None:
+    """Train every method of the run that trains; one already trained on the same examples is left as it is.
+
+    Raises:
+        DataError: a method has nothing to learn from. TrainingError: training went wrong. Interrupted: Ctrl-C; the
+        next start goes on from the last checkpoint.
+    """
+    work.check()
+    rationales = pool(work)
+    plans = [(method, material_for(work, method, rationales)) for method in work.trained]
+    examples = [(method, build_examples(method, material)) for method, material in plans]
+    for (method, material), (_, built) in zip(plans, examples, strict=True):
+        train_student(work, method, material, built)
+
+
+def material_for(work: Workspace, method: Method, rationales: Sequence[Any]) -> Material:
+    """What a method may build from."""
+    return Material(
+        examples=work.task.train,
+        rationales=kept_for(work, method, rationales),
+        demonstrations=work.demonstrations,
+        seed=work.config.seed,
+    )
+
+
+def build_examples(method: Method, material: Material) -> list[TrainingExample]:
+    """A method's training examples. Raises DataError when there is none."""
+    examples = method.training_examples(material)
+    if not examples:
+        raise DataError(
+            f"{method.label} has nothing to learn from: curation kept no rationale.",
+            "See dropped.jsonl in the run directory for the reasons, and `curation` for the settings.",
+        )
+    return examples
+
+
+def train_student(work: Workspace, method: Method, material: Material, examples: list[TrainingExample]) -> Path:
+    """Train one student, or find it trained."""
+    from symdistill.students.loading import load_student
+    from symdistill.training import train
+
+    settings = work.config.training_for(method)
+    seed = work.config.seed if settings.seed is None else settings.seed
+    dev: list[Example] = []
+    if settings.early_stopping_patience:
+        dev, examples = cut_dev(material, examples, settings.dev_fraction, seed)
+    fingerprint = content_key(
+        "t1",
+        {
+            "examples": [dataclasses.asdict(e) for e in examples],
+            "training": settings.model_dump(mode="json"),
+            "student": work.config.student.model_dump(mode="json", exclude={"batch_size", "dtype"}),
+            "groups": dict(method.group_weights),
+            "seed": seed,
+        },
+    )
+    target = work.student_directory(method)
+    card = read_card(target)
+    if card and card["fingerprint"] == fingerprint:
+        work.progress.start("training")
+        work.progress.finish(f"{method.label}   trained before ({card['steps']:,} steps)")
+        return target
+    if target.exists():
+        shutil.rmtree(target)
+    student = load_student(work.config.student, for_training=True)
+    result = train(
+        student,
+        examples,
+        settings,
+        lora=work.config.student.lora,
+        group_weights=method.group_weights,
+        output_dir=target,
+        checkpoint_dir=work.directory.checkpoints / f"{method.label}-{fingerprint[-8:]}",
+        log_path=work.directory.training,
+        seed=seed,
+        progress=work.progress,
+        dev_accuracy=dev_accuracy(work, method, student, dev) if dev else None,
+        label=method.label,
+    )
+    findings = smoke_findings(work, method, target, material.examples)
+    card = {
+        "fingerprint": fingerprint,
+        "method": method.label,
+        "base": student.name,
+        "examples": len(examples),
+        "weights_sha256": weights_sha256(target),
+        "smoke_check": findings,
+        **result.to_dict(),
+    }
+    write_json(target / CARD, card)
+    for finding in findings:
+        work.progress.note(f"            {method.label}: {finding}")
+    shutil.rmtree(work.directory.checkpoints / f"{method.label}-{fingerprint[-8:]}", ignore_errors=True)
+    return target
+
+
+def read_card(target: Path) -> dict[str, Any] | None:
+    """What a trained student's directory says of itself; None when there is no finished student."""
+    path = target / CARD
+    if not path.exists():
+        return None
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunDirectoryError(f"{path} is not JSON ({error}).", f"Delete {target} and train again.") from error
+    return card
+
+
+def weights_sha256(target: Path) -> str:
+    """One hash for all weight files of a student."""
+    files = sorted(target.glob("*.safetensors"))
+    return content_key("w1", [file_sha256(f) for f in files])
+
+
+def cut_dev(
+    material: Material, examples: list[TrainingExample], fraction: float, seed: int
+) -> tuple[list[Example], list[TrainingExample]]:
+    """Cut labelled dev questions from the training questions; they are not trained on."""
+    labelled = sorted(e.id for e in material.examples if e.answer is not None)
+    chosen = set(random.Random(seed).sample(labelled, max(1, round(fraction * len(labelled))))) if labelled else set()
+    if not chosen or len(chosen) == len({e.example_id for e in examples}):
+        raise DataError(
+            "Early stopping needs labelled dev questions, and too few training questions have an answer.",
+            "Leave `training.early_stopping_patience` out, or add answers.",
+        )
+    return [e for e in material.examples if e.id in chosen], [e for e in examples if e.example_id not in chosen]
+
+
+def dev_accuracy(work: Workspace, method: Method, student: Student, dev: Sequence[Example]) -> Callable[[Any], float]:
+    """Greedy accuracy on the dev questions, for a model in training."""
+    from symdistill.models.transformers_local import TransformersModel
+
+    def measure(model: Any) -> float:
+        batch = work.config.student.batch_size
+        local = TransformersModel(model, student.tokenizer, name="dev", batch_size=batch, template=student.template)
+
+        def ask(requests: Sequence[Any]) -> dict[str, Any]:
+            replies = asyncio.run(local.generate(requests))
+            return {r.key: c for r, c in zip(requests, replies, strict=True) if not isinstance(c, Exception)}
+
+        sampling = Sampling(max_tokens=work.config.evaluation.max_new_tokens)
+        replies = method.predict(ask, "dev", dev, sampling)
+        right = [
+            bool(row) and check_answer(row[0].text, e.answer or "", e.answer_type, e.choices)
+            for e, row in zip(dev, replies, strict=True)
+        ]
+        return sum(right) / len(right)
+
+    return measure
+
+
+def smoke_findings(work: Workspace, method: Method, target: Path, examples: Sequence[Example]) -> list[str]:
+    """What is wrong with a fresh student's replies to a few training questions: nothing, if all is well."""
+    from symdistill.models.transformers_local import TransformersModel
+    from symdistill.students.smoke import smoke_check
+
+    model = TransformersModel.load(target, batch_size=work.config.student.batch_size, dtype=work.config.student.dtype)
+    few = list(examples)[:4]
+    return list(
+        smoke_check(model, [(e, method.prompt(e)) for e in few], max_new_tokens=work.config.evaluation.max_new_tokens)
+    )

@@ -1,0 +1,78 @@
+"""The whole run, stage after stage. Each stage finds what it did before and goes on from there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from symdistill.errors import DataError
+from symdistill.progress import Progress, Silent
+from symdistill.runs.api import FinishedRun, open_run
+from symdistill.runs.config import RunConfig
+from symdistill.runs.directory import RunDirectory
+from symdistill.runs.judging import evaluate_students, held_out
+from symdistill.runs.learning import train_students
+from symdistill.runs.reporting import report_run
+from symdistill.runs.teaching import curate_replies, price_teacher, sample_teacher
+from symdistill.runs.workspace import Workspace, workspace
+from symdistill.sampling.estimate import Estimate
+
+
+def run_all(config: RunConfig, path: Path, progress: Progress | None = None, *, command: str = "") -> FinishedRun:
+    """Sample, curate, train, evaluate, report.
+
+    Raises:
+        SymdistillError: whatever stops a stage; what earlier stages did is kept, and the same call goes on.
+    """
+    with workspace(config, path, progress) as work:
+        preflight(work, fetch=True)
+        if work.needs_teacher or config.evaluation.teacher:
+            sample_teacher(work)
+        if work.needs_teacher:
+            curate_replies(work)
+        train_students(work)
+        evidence = evaluate_students(work)
+        report_run(work, evidence, command=command or f"symdistill run {path / 'config.yaml'} --run-dir {path}")
+    return open_run(path)
+
+
+def preflight(work: Workspace, *, fetch: bool) -> None:
+    """Find what would stop the run later, before anything is bought or computed; with `fetch` the student is also
+    downloaded or dequantised, so that this cannot fail later either.
+
+    Raises:
+        ConfigError, DataError, PrerequisiteError: as the stage would have raised.
+    """
+    work.check()
+    task = work.task
+    held_out(work)
+    if not task.train:
+        raise DataError("There is no question to train on.", "Check `task.path` and the rows' `split`.")
+    if any(m.needs == "answers" for m in work.methods) and not any(e.answer is not None for e in task.train):
+        wanting = next(m.label for m in work.methods if m.needs == "answers")
+        raise DataError(
+            f"{wanting} learns from answers, and no training question has one.",
+            "Map the column in `task.columns`, or leave this method out.",
+        )
+    if work.methods:
+        from symdistill.students.loading import check_student, locate_student
+
+        (locate_student if fetch else check_student)(work.config.student)
+    counts = Counter(e.task for e in task.train)
+    names = ", ".join(sorted(counts)[:4]) + (" …" if len(counts) > 4 else "")
+    removed = f"   ({len(task.removed):,} dropped: test questions found in train)" if task.removed else ""
+    work.progress.note(f" task       {names}   {len(task.train):,} train · {len(task.evaluation):,} test{removed}")
+    for note in task.notes:
+        work.progress.note(f"            {note}")
+
+
+def price(config: RunConfig, path: Path, progress: Progress | None = None) -> Estimate | None:
+    """What a run would buy, without asking anyone and without leaving a trace. None when no teacher is asked."""
+    config.build_methods()
+    work = Workspace(config, RunDirectory(path), progress or Silent())
+    try:
+        preflight(work, fetch=False)
+        return price_teacher(work)
+    finally:
+        if "store" in work.__dict__:
+            work.store.close()

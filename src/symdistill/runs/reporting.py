@@ -1,0 +1,197 @@
+"""The last stage: the run's evidence gathered into one page, and what is needed to repeat it."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import symdistill
+from symdistill.content import content_key
+from symdistill.curation.files import read_dropped
+from symdistill.evaluation.report import write_report
+from symdistill.evaluation.report_data import (
+    CurationSummary,
+    MethodAnswers,
+    ReportData,
+    TaskSummary,
+    TeacherSummary,
+    TrainingHistory,
+)
+from symdistill.runs.directory import write_json
+from symdistill.runs.judging import Evidence
+from symdistill.runs.learning import read_card
+from symdistill.runs.teaching import held_out_requests, open_teacher
+from symdistill.runs.workspace import Workspace
+
+PACKAGES = ("symdistill", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "openai", "xllamacpp")
+
+
+def report_run(work: Workspace, evidence: Evidence, *, command: str) -> Path:
+    """Write report.html and manifest.json, and return the page's path."""
+    manifest = make_manifest(work, command)
+    write_json(work.directory.manifest, manifest)
+    data = ReportData(
+        title=work.config.task.name if work.config.task.name != "task" else work.directory.path.name,
+        command=command,
+        config=work.config.to_yaml(),
+        student=work.config.student.model,
+        created=datetime.now(UTC).date(),
+        tasks=task_summaries(work),
+        teacher=teacher_summary(work),
+        curation=curation_summaries(work),
+        histories=histories(work),
+        rows=evidence.rows,
+        comparison=evidence.comparison,
+        answers=[MethodAnswers(s.row.method, s.row.decoding, s.row.samples, s.predictions) for s in evidence.scored],
+        examples=evidence.questions,
+        teacher_rationales=teacher_rationales(work),
+        provenance=provenance(manifest),
+        notes=notes(work),
+    )
+    write_report(data, work.directory.report)
+    return work.directory.report
+
+
+def make_manifest(work: Workspace, command: str) -> dict[str, Any]:
+    """Versions, seeds and content keys of what went in."""
+    students = {m.label: card for m in work.trained if (card := read_card(work.student_directory(m)))}
+    return {
+        "command": command,
+        "seed": work.config.seed,
+        "config": work.key,
+        "questions": {
+            "train": content_key("q1", [[e.id, e.question, e.answer] for e in work.task.train]),
+            "evaluation": content_key("q1", [[e.id, e.question, e.answer] for e in work.task.evaluation]),
+        },
+        "students": students,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": {p: v for p in PACKAGES if (v := _version(p))},
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def provenance(manifest: dict[str, Any]) -> dict[str, str]:
+    """The manifest in a few lines for the page."""
+    lines = {
+        "symdistill": symdistill.__version__,
+        "seed": str(manifest["seed"]),
+        "configuration": manifest["config"],
+        "training questions": manifest["questions"]["train"],
+        "test questions": manifest["questions"]["evaluation"],
+        "Python": f"{manifest['python']} on {manifest['platform']}",
+        "packages": ", ".join(f"{p} {v}" for p, v in manifest["packages"].items()),
+    }
+    for label, card in manifest["students"].items():
+        lines[f"student {label}"] = f"{card['base']}, weights {card['weights_sha256']}"
+    return lines
+
+
+def task_summaries(work: Workspace) -> list[TaskSummary]:
+    """One summary a task, with a question to show."""
+    train = Counter(e.task for e in work.task.train)
+    test = Counter(e.task for e in work.task.evaluation)
+    unlabelled = Counter(e.task for e in work.task.evaluation if e.answer is None)
+    task_of = {e.id: e.task for e in work.task.evaluation}
+    removed = Counter(task_of.get(overlap.eval_id, work.task.name) for overlap in work.task.removed)
+    shown = {e.task: e for e in reversed(work.task.evaluation)} or {e.task: e for e in reversed(work.task.train)}
+    return [
+        TaskSummary(
+            name=task,
+            train=train[task],
+            test=test[task],
+            removed=removed[task],
+            unlabelled=unlabelled[task],
+            question=shown[task].question if task in shown else "",
+            answer=(shown[task].answer or "") if task in shown else "",
+        )
+        for task in sorted(train.keys() | test.keys())
+    ]
+
+
+def teacher_summary(work: Workspace) -> TeacherSummary | None:
+    """Who was asked and what it took; None for a run without a teacher."""
+    if not work.needs_teacher or not work.directory.curation.exists():
+        return None
+    told = work.directory.read_json(work.directory.curation)
+    teacher = work.config.teacher
+    settings = f"{teacher.samples or 1} replies a question, temperature {teacher.temperature:g}"
+    if work.demonstrations:
+        settings += f", {len(work.demonstrations)} demonstrations"
+    if teacher.show_answer:
+        settings += ", gold answer shown"
+    return TeacherSummary(
+        model=told["teacher"],
+        settings=settings,
+        requested=told["requested"],
+        replies=told["replies"],
+        failures=told["failures"],
+        cost_usd=told["cost_usd"],
+        prompt_tokens=told["prompt_tokens"],
+        generated_tokens=told["completion_tokens"],
+        seconds=told["seconds"],
+    )
+
+
+def curation_summaries(work: Workspace) -> list[CurationSummary]:
+    """What became of the teacher's replies."""
+    if not work.needs_teacher or not work.directory.curation.exists():
+        return []
+    told = work.directory.read_json(work.directory.curation)
+    shares: defaultdict[str, list[float]] = defaultdict(list)
+    for row in told["difficulty"]:
+        if row["share"] is not None:
+            shares[row["task"]].append(row["share"])
+    return [
+        CurationSummary(
+            methods=[m.label for m in work.methods if m.needs == "rationales"],
+            kept=sum(row["kept"] for row in told["difficulty"]),
+            dropped=Counter(d.reason for d in read_dropped(work.directory.dropped)),
+            shares_kept=dict(shares),
+        )
+    ]
+
+
+def histories(work: Workspace) -> list[TrainingHistory]:
+    """The learning curves of the run's students."""
+    points: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
+    for row in work.directory.read_rows(work.directory.training):
+        curve = points[row["method"]]
+        before = curve[-1] if curve else {"tokens": 0, "seconds": 0.0}
+        sums = {name: before[name] + row[name] for name in ("tokens", "seconds")}  # a line is about its own step
+        curve.append({**row, **sums})
+    found = []
+    for method in work.trained:
+        card = read_card(work.student_directory(method)) or {}
+        found.append(TrainingHistory(method.label, points[method.label], card.get("examples")))
+    return found
+
+
+def teacher_rationales(work: Workspace) -> dict[str, str]:
+    """The teacher's reply to held-out questions, where it was asked."""
+    if not work.config.teacher.model or not (work.config.evaluation.teacher or work.config.teacher.model == "dataset"):
+        return {e.id: e.rationales[0] for e in work.task.evaluation if e.rationales}
+    requests = held_out_requests(work, open_teacher(work).name)
+    stored = work.store.completions([r.key for r in requests])
+    return {r.example_id: stored[r.key].text for r in requests if r.key in stored}
+
+
+def notes(work: Workspace) -> Sequence[str]:
+    """What a reader should know first."""
+    said = list(work.task.notes)
+    for method in work.trained:
+        card = read_card(work.student_directory(method)) or {}
+        said += [f"{method.label}: {finding}" for finding in card.get("smoke_check", [])]
+    return said
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

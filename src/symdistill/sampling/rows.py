@@ -1,0 +1,70 @@
+"""Records as rows of the store, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from symdistill import content
+from symdistill.models.recording import sampling_from
+from symdistill.records import Completion, Failure, Sampling
+
+
+def completion_row(reply: Completion) -> tuple[Any, ...]:
+    return (
+        _storable(reply.text),
+        None if reply.reasoning is None else _storable(reply.reasoning),
+        reply.finish_reason,
+        reply.prompt_tokens,
+        reply.completion_tokens,
+        reply.cached_prompt_tokens,
+        None if reply.token_logprobs is None else _packed(reply.token_logprobs),
+        reply.cost_usd,
+        reply.seconds,
+    )
+
+
+def completion_from(row: Sequence[Any]) -> Completion:
+    key, text, reasoning, finish, prompt, completion, cached, logprobs, cost, seconds = row
+    unpacked = None if logprobs is None else _unpacked(logprobs)
+    return Completion(key, text, reasoning, finish, prompt, completion, cached, unpacked, cost, seconds)
+
+
+def failure_row(failure: Failure) -> tuple[Any, ...]:
+    return (failure.kind, _storable(failure.message), failure.attempts, failure.cost_usd, failure.tokens)
+
+
+def _storable(text: str) -> str:
+    """`text` with lone surrogates, which have no UTF-8, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _packed(logprobs: Sequence[float]) -> bytes:
+    import numpy as np
+
+    scaled = np.nan_to_num(np.asarray(logprobs, float) * 1e5, nan=-2e9, posinf=2e9, neginf=-2e9)
+    return np.rint(scaled).clip(-2e9, 2e9).astype("<i4").tobytes()
+
+
+def _unpacked(blob: bytes) -> tuple[float, ...]:
+    import numpy as np
+
+    return tuple((np.frombuffer(blob, "<i4") / 1e5).tolist())
+
+
+@lru_cache(maxsize=1024)
+def sampling_json(sampling: Sampling) -> str:
+    """The sampling parameters as text that sorts and parses, lone surrogates of a stop word escaped."""
+    text = content.canonical_json(content.sampling_values(sampling))
+    return text if _storable(text) == text else json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+
+
+@lru_cache(maxsize=1024)
+def parsed_sampling(text: str) -> Sampling:
+    return sampling_from(json.loads(text))

@@ -1,0 +1,34 @@
+"""The `student` section."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from symdistill.settings import Settings
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters on every linear layer but the head; merged into the saved student."""
+
+    r: PositiveInt = 32
+    alpha: PositiveInt | None = None
+    """None: 2r, as NesyCD's code has it."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class StudentSettings(Settings):
+    """The small model: a directory, a hub id, a GGUF file, or `smollm2-135m`."""
+
+    model: str = "smollm2-135m"
+    lora: LoraSettings | None = None
+    template: Literal["auto", "chat", "plain"] = "auto"
+    """`auto`: the tokenizer's chat template where there is one."""
+    instruction: str = "Answer the question."
+    """The student's system message, in training and at inference alike; empty for none."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the weights at inference; training keeps float32 masters."""
+    batch_size: PositiveInt = 64
+    """Sequences decoded together."""
+    trust_remote_code: bool = False

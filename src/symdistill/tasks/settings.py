@@ -1,0 +1,44 @@
+"""The `task` section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PositiveInt
+
+from symdistill.records import AnswerType
+from symdistill.settings import Settings
+
+
+class TaskSettings(Settings):
+    """Where the questions come from, and which of them are held out.
+
+    `path` is JSONL, JSONL.gz, CSV, Parquet or a Hugging Face dataset directory; `hub` names a dataset on the hub.
+    `name: reasoning-gym:NAME` (or NAME,NAME,…) makes `size` seeded questions instead, with `options` as difficulty.
+    """
+
+    name: str = "task"
+    path: Path | None = None
+    hub: str | None = None
+    """A dataset on the Hugging Face hub: its id, or `ID:CONFIG`."""
+    eval_path: Path | None = None
+    columns: Mapping[str, str] = Field(default_factory=dict)
+    """Our name → the column's name, where the names alone do not tell. A dot descends: `answer: target.text`."""
+    answer_type: AnswerType | None = None
+    instruction: str | None = None
+    """What to do, said before every question; it takes the place of the rows' own."""
+    limit: PositiveInt | None = None
+    """At most so many training questions (a seeded draw)."""
+    eval_limit: PositiveInt | None = None
+    size: PositiveInt = 500
+    """Generated questions in all, the held-out ones among them."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """The generator's options; with several generators also under their names."""
+    eval_options: Mapping[str, Any] = Field(default_factory=dict)
+    """Options that differ for the evaluation questions, for a test outside the training distribution."""
+    tasks: tuple[str, ...] = ()
+    """Keep only rows whose `task` is one of these."""
+    eval_fraction: float = Field(default=0.2, gt=0, lt=1)
+    decontaminate: bool = True

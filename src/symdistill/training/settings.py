@@ -1,0 +1,49 @@
+"""The `training` section: the names are those of Hugging Face's TrainingArguments."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from symdistill.settings import Settings
+
+Schedule = Literal[
+    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"
+]
+
+
+class TrainingSettings(Settings):
+    """How the student is trained. Batches count examples; gradients accumulate over micro-batches of similar length."""
+
+    learning_rate: PositiveFloat = 2.0e-4
+    num_train_epochs: PositiveFloat = 3.0
+    max_steps: int = -1
+    """Optimiser steps; above 0 it overrides `num_train_epochs`."""
+    per_device_train_batch_size: PositiveInt = 8
+    gradient_accumulation_steps: PositiveInt = 1
+    lr_scheduler_type: Schedule = "cosine"
+    warmup_ratio: float = Field(default=0.1, ge=0, le=1)
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps of warm-up; above 0 it overrides `warmup_ratio`."""
+    weight_decay: NonNegativeFloat = 0.0
+    max_grad_norm: NonNegativeFloat = 1.0
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1)
+    adam_epsilon: PositiveFloat = 1e-8
+    optim: str = "adamw_torch_fused"
+    bf16: bool | Literal["auto"] = "auto"
+    """Autocast to bfloat16 over float32 weights; `auto`: where the hardware has it."""
+    gradient_checkpointing: bool = False
+    max_length: PositiveInt = 2048
+    """Tokens of prompt plus completion; longer examples are dropped and counted."""
+    save_steps: PositiveFloat = 200
+    """Steps between two checkpoints; below 1 a share of all steps."""
+    save_total_limit: PositiveInt = 1
+    logging_steps: PositiveInt = 1
+    """Steps between two lines of training.jsonl; a line speaks of all steps since the one before."""
+    early_stopping_patience: PositiveInt | None = None
+    """Stop after so many epochs without a better dev accuracy; the dev questions are cut from train."""
+    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
+    seed: int | None = None
+    """None: the run's seed."""

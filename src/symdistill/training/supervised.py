@@ -1,0 +1,290 @@
+"""Supervised training of a student: encode, train with checkpoints, merge, save."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from symdistill.errors import ConfigError, Interrupted, PrerequisiteError, TrainingError
+from symdistill.models.chat import template_differences
+from symdistill.models.weights import bfloat16_is_native, check_vocabulary, quiet
+from symdistill.progress import Progress, Silent
+from symdistill.records import TrainingExample
+from symdistill.students.formatting import EncodedSet, decoded_preview, encode_examples
+from symdistill.students.loading import Student
+from symdistill.students.saving import save_student
+from symdistill.students.settings import LoraSettings
+from symdistill.training.dev import DevWatch
+from symdistill.training.log import TrainingLog
+from symdistill.training.settings import TrainingSettings
+from symdistill.training.trainer import CompletionTrainer, StepCallback, unwritable
+
+_FINAL_STEPS = 10
+_SAME_NAMES = (
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "lr_scheduler_type",
+    "weight_decay",
+    "max_grad_norm",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "optim",
+    "save_total_limit",
+    "logging_steps",
+)
+"""Settings handed to TrainingArguments as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """How a training went, resumed parts included.
+
+    `final_loss` is the mean over the last ten logged steps; `tokens` were read, padding left out; `seconds` is the
+    time of the steps themselves. `history` holds the lines of training.jsonl, `dev_accuracy` one value a measurement.
+    """
+
+    steps: int
+    epochs: float
+    final_loss: float
+    tokens: int
+    seconds: float
+    examples: int
+    dropped_too_long: int
+    trained_parameters: int
+    dev_accuracy: tuple[float, ...] = ()
+    history: tuple[Mapping[str, Any], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values, without `history`."""
+        names = [n for n in self.__dataclass_fields__ if n != "history"]
+        return {n: list(v) if isinstance(v := getattr(self, n), tuple) else v for n in names}
+
+
+def train(
+    student: Student,
+    examples: Sequence[TrainingExample],
+    settings: TrainingSettings,
+    *,
+    output_dir: Path,
+    checkpoint_dir: Path,
+    log_path: Path,
+    seed: int,
+    lora: LoraSettings | None = None,
+    group_weights: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+    dev_accuracy: Callable[[Any], float] | None = None,
+    label: str = "",
+) -> TrainingResult:
+    """Train the student in place and save it to `output_dir` (weights, tokenizer, chat template).
+
+    `checkpoint_dir` belongs to this training alone, with these examples and settings: where it holds a checkpoint,
+    training goes on from it and ends with the same weights. It is left to the caller to remove. `group_weights` are
+    the λ of `losses`; groups not named weigh 1. `dev_accuracy` is given the model after each epoch; the weights with
+    the best result are saved.
+
+    Raises:
+        TrainingError: nothing to learn from, a loss that is no number, or nowhere to write.
+        ConfigError: a setting transformers refuses. PrerequisiteError: peft is missing.
+        Interrupted: Ctrl-C; a checkpoint is kept.
+    """
+    progress = progress or Silent()
+    weights = dict(group_weights or {})
+    encoded = encode_examples(student.format, examples, settings.max_length)
+    _check_groups(encoded, weights)
+    check_vocabulary(int(student.model.get_input_embeddings().weight.shape[0]), student.tokenizer, student.name)
+    _introduce(student, examples, encoded, progress)
+    log = TrainingLog(log_path, label)
+    dev = DevWatch(dev_accuracy, settings.early_stopping_patience, checkpoint_dir) if dev_accuracy else None
+    use_cache = student.model.config.use_cache
+    set_seed(seed)
+    model = _with_adapters(student.model, lora) if lora else student.model
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    bf16 = bfloat16_is_native() if settings.bf16 == "auto" else settings.bf16
+    try:
+        with quiet(), _disk_errors(checkpoint_dir):
+            args = _arguments(settings, checkpoint_dir, seed)
+            trainer = CompletionTrainer(model, args, encoded.examples, weights, log, bf16=bf16)
+            trainer.remove_callback(PrinterCallback)
+            callback = StepCallback(trainer, progress, label, dev)
+            trainer.add_callback(callback)
+            _run(trainer, callback, log, checkpoint_dir)
+            if dev is not None:
+                dev.restore_best(student.model)
+            if lora:
+                model.merge_and_unload()
+    finally:
+        student.model.config.use_cache = use_cache
+    student.model.eval()
+    if trainer.is_world_process_zero():
+        save_student(student, output_dir)
+    result = _result(trainer, log, encoded, trained, dev)
+    progress.finish(
+        f"{result.steps:,} steps   loss {result.final_loss:.3f}   "
+        f"{result.tokens / max(result.seconds, 1e-9):,.0f} tok/s   {_clock(result.seconds)}"
+    )
+    return result
+
+
+def _run(trainer: CompletionTrainer, callback: StepCallback, log: TrainingLog, checkpoint_dir: Path) -> None:
+    """Train, from the last checkpoint where there is one. Raises Interrupted."""
+    last = get_last_checkpoint(str(checkpoint_dir)) if checkpoint_dir.is_dir() else None
+    if trainer.is_world_process_zero():
+        log.truncate(int(last.rpartition("-")[2]) if last else 0)
+    if last and trainer.restore_if_complete(last):
+        return
+    try:
+        with _ctrl_c(callback):
+            trainer.train(resume_from_checkpoint=last)
+    except KeyboardInterrupt:
+        raise _interrupted(trainer) from None
+    if callback.stop_asked:
+        raise _interrupted(trainer)
+
+
+def _interrupted(trainer: CompletionTrainer) -> Interrupted:
+    state = trainer.state
+    return Interrupted(
+        f"Training was stopped at step {state.global_step:,} of {state.max_steps:,}.",
+        "The same command goes on from the last checkpoint.",
+    )
+
+
+@contextlib.contextmanager
+def _ctrl_c(callback: StepCallback) -> Iterator[None]:
+    """The first Ctrl-C stops at the end of the step, with a checkpoint; a second one stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def asked(_number: int, _frame: Any) -> None:
+        if callback.stop_asked:
+            raise KeyboardInterrupt
+        callback.stop_asked = True
+
+    before = signal.signal(signal.SIGINT, asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _disk_errors(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise unwritable("The state of the training", directory, problem) from problem
+
+
+def _check_groups(encoded: EncodedSet, weights: Mapping[str, float]) -> None:
+    wrong = {g: w for g, w in weights.items() if not (math.isfinite(w) and w >= 0)}
+    if wrong:
+        raise TrainingError(f"Group weights must be numbers from 0 up: {wrong}.", "Correct the method's weights.")
+    groups = {e.group for e in encoded.examples}
+    if not any(weights.get(g, 1.0) > 0 for g in groups):
+        raise TrainingError(
+            f"Every group of training examples has weight 0 ({', '.join(sorted(groups))}): no label counts.",
+            "Give at least one group a weight above 0.",
+        )
+
+
+def _introduce(student: Student, examples: Sequence[TrainingExample], encoded: EncodedSet, progress: Progress) -> None:
+    """Show what training is about to do, and what about it is not as the template has it."""
+    progress.note(decoded_preview(student.format, encoded.examples[0]))
+    for difference in template_differences(
+        student.tokenizer, examples[0].prompt, examples[0].completion, student.template
+    ):
+        progress.note(f"  template: {difference}")
+    if encoded.too_long:
+        progress.note(
+            f"  {encoded.too_long:,} of {len(examples):,} examples were dropped as too long "
+            f"(the longest has {encoded.longest:,} tokens; see `training.max_length`)"
+        )
+
+
+def _with_adapters(model: Any, lora: LoraSettings) -> Any:
+    """LoRA on every linear layer but the head (peft's `all-linear`)."""
+    if importlib.util.find_spec("peft") is None:
+        raise PrerequisiteError("LoRA needs the package peft.", "pip install 'symdistill[train]'")
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha if lora.alpha is not None else 2 * lora.r,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def _arguments(settings: TrainingSettings, checkpoint_dir: Path, seed: int) -> TrainingArguments:
+    """Raises ConfigError with what transformers says of a value it does not take."""
+    cuda = torch.cuda.is_available()
+    fields = TrainingArguments.__dataclass_fields__
+    # transformers renamed the setting during its fifth version
+    checkpointing = "activation_checkpointing" if "activation_checkpointing" in fields else "gradient_checkpointing"
+    # a ratio is a number below 1 to transformers; all of the training is the number below it
+    warmup = settings.warmup_steps or min(settings.warmup_ratio, 1 - 1e-9)
+    try:
+        args = TrainingArguments(
+            output_dir=str(checkpoint_dir),
+            **{name: getattr(settings, name) for name in _SAME_NAMES},
+            **{checkpointing: settings.gradient_checkpointing},
+            warmup_steps=warmup,
+            save_steps=int(settings.save_steps) if settings.save_steps >= 1 else settings.save_steps,
+            save_strategy="steps",
+            logging_strategy="steps",
+            logging_nan_inf_filter=False,
+            eval_strategy="no",
+            seed=seed,
+            use_cpu=not cuda,
+            dataloader_pin_memory=cuda,
+            remove_unused_columns=False,
+            report_to="none",
+            disable_tqdm=True,
+            log_level="error",
+            log_level_replica="error",
+        )
+    except ValueError as problem:
+        raise ConfigError(f"`training` has a value transformers does not take: {problem}", "Correct it.") from problem
+    args._n_gpu = min(args.n_gpu, 1)  # several GPUs are used with a process each, by `accelerate launch`
+    return args
+
+
+def _result(
+    trainer: CompletionTrainer, log: TrainingLog, encoded: EncodedSet, trained: int, dev: DevWatch | None
+) -> TrainingResult:
+    history = log.records()
+    final = [r["loss"] for r in history[-_FINAL_STEPS:]]
+    return TrainingResult(
+        steps=trainer.state.global_step,
+        epochs=float(trainer.state.epoch or 0.0),
+        final_loss=sum(final) / max(1, len(final)),
+        tokens=sum(r["tokens"] for r in history),
+        seconds=sum(r["seconds"] for r in history),
+        examples=len(encoded.examples),
+        dropped_too_long=encoded.too_long,
+        trained_parameters=trained,
+        dev_accuracy=tuple(entry["accuracy"] for entry in dev.history()) if dev else (),
+        history=tuple(history),
+    )
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,236 @@
+"""The supervised trainer: transformers' loop, with our batches, our loss, and checkpoints that are whole or absent."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
+
+from symdistill.errors import TrainingError
+from symdistill.progress import Progress
+from symdistill.students.formatting import EncodedExample
+from symdistill.training.collation import Batch, Collator, ExampleDataset, LengthGroupedBatches
+from symdistill.training.dev import DevWatch
+from symdistill.training.log import TrainingLog
+from symdistill.training.losses import completion_logits, group_sizes, step_loss
+
+_PARTIAL = ".partial"
+
+
+class CompletionTrainer(Trainer):  # type: ignore[misc]
+    """Trains on completions with the grouped loss of `losses`, whose normalisers span the whole optimiser step.
+
+    Autocast is entered here rather than through accelerate, which would leave its wrapper around the model's forward.
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        model: Any,
+        args: TrainingArguments,
+        examples: Sequence[EncodedExample],
+        group_weights: Mapping[str, float],
+        log: TrainingLog,
+        *,
+        bf16: bool,
+    ) -> None:
+        groups = sorted({e.group for e in examples})
+        super().__init__(
+            model=model, args=args, train_dataset=ExampleDataset(examples), data_collator=Collator(groups, pad_id=0)
+        )
+        self._examples = examples
+        self._lambdas = torch.tensor([group_weights.get(g, 1.0) for g in groups], dtype=torch.float64)
+        self._head = model.get_output_embeddings()
+        self._bf16 = bf16
+        self._log = log
+        self._since = time.monotonic()
+        self._unlogged_tokens = 0
+        self._saving = False
+        self.step_tokens = 0
+        self.step_loss = 0.0
+
+    def get_train_dataloader(self) -> DataLoader[EncodedExample]:
+        lengths = [len(e.input_ids) for e in self._examples]
+        batches = LengthGroupedBatches(lengths, self.args.per_device_train_batch_size, self.args.seed)
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        prepared: DataLoader[EncodedExample] = self.accelerator.prepare(loader)
+        return prepared
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], torch.Tensor]:
+        """The micro-batches of one optimiser step, and the size of every group over all of them."""
+        batches = list(itertools.islice(epoch_iterator, num_batches))
+        sizes = group_sizes(batches, len(self._lambdas)).to(device)
+        tokens = torch.stack([b["tokens"] for b in batches]).sum().to(device) if batches else torch.tensor(0)
+        if self.args.world_size > 1:
+            sizes, tokens = self.accelerator.reduce(sizes, "sum"), self.accelerator.reduce(tokens, "sum")
+        self.step_tokens, self.step_loss = int(tokens), 0.0
+        self._unlogged_tokens += self.step_tokens
+        return batches, sizes
+
+    def compute_loss_context_manager(self) -> ExitStack:
+        stack = super().compute_loss_context_manager()
+        stack.enter_context(torch.autocast(self.args.device.type, torch.bfloat16, enabled=self._bf16))
+        return stack  # type: ignore[no-any-return]
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """This micro-batch's share of the step's loss. Raises TrainingError when it is no number."""
+        assert num_items_in_batch is not None
+        assert not return_outputs, "there is no evaluation loop here that would want them"
+        logits = completion_logits(model, inputs, self._head)
+        loss = step_loss(logits, inputs, num_items_in_batch, self._lambdas.to(num_items_in_batch.device))
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The loss at step {self.state.global_step + 1} is no number ({value}).",
+                "Lower `training.learning_rate`, or set `training.bf16: false`.",
+            )
+        self.step_loss += value
+        # Several processes average their gradients; the shares of the step are to be added up.
+        scaled: torch.Tensor = loss * self.accelerator.num_processes
+        return scaled
+
+    def floating_point_ops(self, inputs: Batch) -> int:
+        """Evaluation counts operations; the loop's own estimate would not know our batches."""
+        return 0
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        super().log(logs, start_time)
+        if "loss" in logs and self.is_world_process_zero():
+            now = time.monotonic()
+            self._log.append(
+                self.state.global_step, logs["loss"], logs["learning_rate"], self._unlogged_tokens, now - self._since
+            )
+            self._unlogged_tokens, self._since = 0, now
+
+    def restore_if_complete(self, checkpoint: str) -> bool:
+        """Take the weights of a checkpoint that was written after the last step; the loop would add a step to it."""
+        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+        if state.global_step < state.max_steps:
+            return False
+        self._load_from_checkpoint(checkpoint)
+        self.state = state
+        return True
+
+    def start_clock(self) -> None:
+        """The next logged step begins now."""
+        self._unlogged_tokens, self._since = 0, time.monotonic()
+
+    def not_training(self, seconds: float) -> None:
+        """Leave out of the step's time what was spent on something else."""
+        self._since += seconds
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(Path(self.args.output_dir) / _PARTIAL) if self._saving else str(self.args.output_dir)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write the checkpoint beside its place and rename it: what is found after a kill is whole."""
+        directory = Path(self.args.output_dir)
+        name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        began = time.monotonic()
+        self._saving = True
+        try:
+            super()._save_checkpoint(model, trial)
+            if self.args.should_save:
+                shutil.rmtree(directory / name, ignore_errors=True)
+                (directory / _PARTIAL / name).rename(directory / name)
+        except (OSError, SafetensorError, RuntimeError) as problem:
+            raise unwritable("A checkpoint", directory, problem) from problem
+        finally:
+            self._saving = False
+            if self.args.should_save:
+                shutil.rmtree(directory / _PARTIAL, ignore_errors=True)
+        if self.args.should_save:
+            rotate_checkpoints(output_dir=str(directory), save_total_limit=self.args.save_total_limit)
+        self.not_training(time.monotonic() - began)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Weights and config only: the loop would add a pickle of its arguments, and ask the hub about adapters."""
+        adapter = {"save_embedding_layers": False} if hasattr(self.model, "peft_config") else {}
+        self.model.save_pretrained(output_dir, state_dict=state_dict, **adapter)
+
+
+class StepCallback(TrainerCallback):  # type: ignore[misc]
+    """Reports each step, measures dev accuracy after each epoch, and stops at a step's end when asked to."""
+
+    def __init__(self, trainer: CompletionTrainer, progress: Progress, label: str, dev: DevWatch | None) -> None:
+        self.stop_asked = False
+        self._trainer = trainer
+        self._progress = progress
+        self._label = label
+        self._dev = dev
+        self._began = 0.0
+        self._first = 0
+        self._tokens = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._began, self._first, self._tokens = time.monotonic(), state.global_step, 0
+        self._progress.start(f"training {self._label}".strip(), total=state.max_steps, done=state.global_step)
+        self._trainer.start_clock()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        last = state.global_step >= state.max_steps
+        control.should_log = control.should_log or last
+        self._report(state)
+        if self._dev is not None and (last or math.isclose(state.epoch, round(state.epoch), abs_tol=1e-9)):
+            control.should_training_stop = self._measure(state.global_step) or control.should_training_stop
+            control.should_save = True
+        if self.stop_asked:
+            control.should_save = control.should_training_stop = True
+        elif control.should_training_stop:
+            control.should_save = False  # the student itself is saved next
+
+    def _report(self, state: Any) -> None:
+        self._tokens += self._trainer.step_tokens
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        left = round(seconds / (state.global_step - self._first) * (state.max_steps - state.global_step))
+        self._progress.advance(
+            1,
+            loss=f"{self._trainer.step_loss:.3f}",
+            speed=f"{self._tokens / seconds:,.0f} tok/s",
+            left=f"{left // 60}:{left % 60:02d}",
+        )
+
+    def _measure(self, step: int) -> bool:
+        assert self._dev is not None
+        began = time.monotonic()
+        model = self._trainer.accelerator.unwrap_model(self._trainer.model)
+        stop = self._dev.measure(model.get_base_model() if hasattr(model, "peft_config") else model, step)
+        accuracy = self._dev.history()[-1]["accuracy"]
+        self._progress.note(f"            {self._label} step {step}: dev accuracy {accuracy:.3f}")
+        self._trainer.not_training(time.monotonic() - began)
+        return stop
+
+
+def unwritable(what: str, directory: Path, problem: Exception) -> TrainingError:
+    """The error for a full disk or a directory that cannot be written."""
+    reason = " ".join(str(problem).split())[:200]
+    return TrainingError(
+        f"{what} cannot be written to {directory} ({reason}).",
+        "Make room there and run the same command again; training goes on from the last whole checkpoint.",
+    )

@@ -1,0 +1,179 @@
+"""The command line as a user meets it: help, mistakes in one line, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from symdistill.cli.main import main
+from symdistill.models.recording import read_recording
+from symdistill.sampling.store import ResponseStore
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Run a command in this process; exit code, standard output, standard error."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(words))
+    out, err = capsys.readouterr()
+    code = stopped.value.code
+    return (code if isinstance(code, int) else 1), out, err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], *[[verb, "--help"] for verb in ("run", "sample", "curate", "train", "evaluate", "compare", "store")]],
+)
+def test_help_is_there(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    code, out, _ = call(capsys, *words)
+    assert code == 0
+    assert "Usage: symdistill" in out
+
+
+def test_the_installed_program_starts() -> None:
+    found = subprocess.run(
+        [Path(sys.executable).parent / "symdistill", "--version"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.startswith("symdistill 0.")
+
+
+def test_a_mistake_is_one_line_without_a_traceback(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("trainning: {}\n")
+    code, out, err = call(capsys, "run", str(file))
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "Did you mean `training`?" in err
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("trainning: {}\n")
+    found = subprocess.run(
+        [sys.executable, "-m", "symdistill", "--debug", "run", str(file)], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" in found.stderr
+
+
+def test_a_missing_configuration(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = call(capsys, "run", str(tmp_path / "none.yaml"))
+    assert code == 2
+    assert "There is no file" in err
+
+
+def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "distil")
+    assert code == 2
+    assert "No such command" in err
+
+
+def test_init_writes_a_configuration_that_loads(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from symdistill.runs.config import load_config
+
+    file = tmp_path / "mine.yaml"
+    assert call(capsys, "init", str(file))[0] == 0
+    assert load_config(file).build_methods()
+    code, _, err = call(capsys, "init", str(file))
+    assert code == 2
+    assert "exists already" in err
+    assert call(capsys, "init", str(file), "--force")[0] == 0
+
+
+QUESTIONS = [
+    {
+        "id": f"q{i}",
+        "question": f"Count {i} and one more thing on the table number {i * 7}.",
+        "answer": str(i + 1),
+        "split": "test" if i > 5 else "train",
+        "rationales": [
+            f"{i} + 1 = {i + 1}. Therefore, the answer is {i + 1}.",
+            "It is 99. Therefore, the answer is 99.",
+        ],
+    }
+    for i in range(8)
+]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(q) + "\n" for q in QUESTIONS))
+    file = tmp_path / "c.yaml"
+    file.write_text("task: {path: q.jsonl}\nteacher: {model: dataset}\nmethod: std-cot\n")
+    return file
+
+
+def test_sample_and_curate_leave_their_files(capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path) -> None:
+    run = tmp_path / "run"
+    code, _, err = call(capsys, "sample", str(config), "--run-dir", str(run))
+    assert code == 0, err
+    assert "12 of 12 replies" in err
+    code, _, err = call(capsys, "curate", str(config), "--run-dir", str(run))
+    assert code == 0, err
+    assert "kept 6 of 12" in err
+    rows = [json.loads(line) for line in (run / "rationales.jsonl").read_text().splitlines()]
+    assert {"id", "question", "rationale", "answer", "correct", "sample_index", "model"} <= rows[0].keys()
+    assert all(row["correct"] for row in rows)
+    dropped = [json.loads(line) for line in (run / "dropped.jsonl").read_text().splitlines()]
+    assert {d["reason"] for d in dropped} == {"wrong"}
+
+
+def test_a_store_travels_as_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path) -> None:
+    run = tmp_path / "run"
+    assert call(capsys, "sample", str(config), "--run-dir", str(run))[0] == 0
+    file = tmp_path / "replies.jsonl.gz"
+    assert call(capsys, "store", "export", str(run), str(file))[0] == 0
+    assert len(read_recording(file).replies) == 12
+    other = tmp_path / "other.sqlite"
+    code, out, err = call(capsys, "store", "import", str(other), str(file))
+    assert code == 0, err
+    assert "Added 12" in out
+    assert "were there already" in call(capsys, "store", "import", str(other), str(file))[1]
+    assert "12 replies" in call(capsys, "store", "stats", str(other))[1]
+    assert call(capsys, "store", "verify", str(other))[0] == 0
+    with ResponseStore(other) as store:
+        assert store.stats().replies == 12
+
+
+def test_a_store_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = call(capsys, "store", "stats", str(tmp_path / "none.sqlite"))
+    assert code == 1
+    assert "There is no store" in err
+
+
+def test_a_dry_run_asks_nobody_and_writes_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path
+) -> None:
+    code, out, err = call(capsys, "sample", str(config), "--run-dir", str(tmp_path / "run"), "--dry-run")
+    assert code == 0, err
+    assert "To buy: 12 of 12 replies" in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_configuration_in_the_same_directory_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path
+) -> None:
+    run = str(tmp_path / "run")
+    assert call(capsys, "sample", str(config), "--run-dir", run)[0] == 0
+    code, _, err = call(capsys, "sample", str(config), "--run-dir", run, "seed=7")
+    assert code == 2
+    assert "another configuration" in err
+
+
+def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], config: Path) -> None:
+    code, out, _ = call(capsys, "doctor", str(config))
+    assert "Extras" in out
+    assert "questions  ok       6 to train on, 2 held out" in out
+    assert code in (0, 2)  # 2 where the student's package is not installed
+
+
+def test_the_commands_page_is_not_stale() -> None:
+    made = subprocess.run(
+        [sys.executable, "-c", "import runpy; print(runpy.run_path('docs/make_commands.py')['page'](), end='')"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert (ROOT / "docs" / "commands.md").read_text() == made.stdout, "run `make docs`"

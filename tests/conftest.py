@@ -1,0 +1,1 @@
+"""Its place makes this directory importable: tests at any depth say `from loopback import LoopbackServer`."""

@@ -1,0 +1,274 @@
+"""The report: one offline page, whatever the texts in it say."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from dataclasses import replace
+from datetime import date
+from html.parser import HTMLParser
+
+import pytest
+
+from symdistill.errors import RunDirectoryError
+from symdistill.evaluation.comparison import compare
+from symdistill.evaluation.evidence import evidence
+from symdistill.evaluation.report import MAX_BYTES, render_report, write_report
+from symdistill.evaluation.report_data import (
+    CurationSummary,
+    MethodAnswers,
+    ReportData,
+    TaskSummary,
+    TeacherSummary,
+    TrainingHistory,
+)
+from symdistill.evaluation.scoring import score
+from symdistill.records import Completion, Example
+
+VOID = {"meta", "link", "br", "hr", "img", "rect", "line", "circle", "polyline", "path"}
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and text, and insists that every element is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def a_run(word: str = "", questions: int = 24, **changes) -> ReportData:
+    """A run with every section filled; `word` is put into every text field there is."""
+    examples = [
+        Example(
+            id=f"{word}q{i}",
+            question=f"{word} What is {i} + {i}?",
+            answer=str(2 * i),
+            answer_type="number",
+            choices={"A": word} if word else None,
+            task=f"{word}{'sums' if i % 2 else 'doubles'}",
+            contrast_of=f"{word}q{i - 1}" if i % 6 == 1 else None,
+        )
+        for i in range(questions)
+    ]
+    rows, answers, found = [], [], []
+    for method, modulus, samples in (("label-only", 2, 1), ("std-cot", 3, 1), ("scotd", 4, 5)):
+        replies = [
+            [
+                Completion(
+                    key="k",
+                    text=f"{word} Steps. Therefore, the answer is {2 * i + (i % modulus == 0 and k < 3)}.",
+                    prompt_tokens=40,
+                    completion_tokens=12,
+                )
+                for k in range(samples)
+            ]
+            for i in range(questions)
+        ]
+        shape = _Shape(modulus * 1_000_000)
+        scored = score(examples, replies, word + method, seconds=4.0, shape=shape, model=word)
+        rows += scored.rows
+        answers.append(MethodAnswers(scored.row.method, scored.row.decoding, samples, scored.predictions))
+        found.append(evidence(scored.predictions, scored.row))
+    steps = [
+        {"step": s, "loss": 2.0 / s, "learning_rate": 1e-4, "tokens": 90 * s, "seconds": 0.5 * s} for s in range(1, 40)
+    ]
+    values = {
+        "title": f"{word}Sums",
+        "command": f"symdistill run {word}sums.yaml",
+        "config": f"task: {word}\nseed: 0\n",
+        "student": f"{word}tiny",
+        "created": date(2026, 1, 5),
+        "tasks": [TaskSummary(f"{word}sums", 40, 12, 3, 1, f"{word}What is 1 + 1?", f"{word}2")],
+        "teacher": TeacherSummary(
+            f"{word}wise", f"{word}T=0.7", 160, 158, 10, {f"{word}timeout": 2}, 0.5, 9000, 4000, 61
+        ),
+        "curation": [
+            CurationSummary([f"{word}std-cot"], 90, {f"{word}wrong": 60, "cut": 8}, {f"{word}sums": [0, 0.25, 0.5, 1]})
+        ],
+        "histories": [TrainingHistory(f"{word}std-cot", steps, 90)],
+        "rows": rows,
+        "comparison": compare(found),
+        "answers": answers,
+        "examples": {e.id: e for e in examples},
+        "teacher_rationales": {e.id: f"{word}The wise say {e.answer}." for e in examples[::2]},
+        "provenance": {f"{word}seed": f"{word}0"},
+        "notes": [f"{word}Three were removed."],
+    }
+    return ReportData(**(values | changes))
+
+
+class _Shape:
+    def __init__(self, parameters: int) -> None:
+        self.non_embedding_parameters = self.linear_parameters = parameters
+        self.head_parameters, self.layers, self.hidden = 1000, 2, 8
+
+
+def test_the_page_tells_the_whole_story():
+    page = Page(render_report(a_run()))
+    for said in (
+        "held-out questions correctly (95% interval",
+        "What was asked",
+        "Results on 24 held-out questions",
+        "Contrast sets",
+        "Accuracy against what an answer costs",
+        "158 of 160 replies came, 10 of them new in this run",
+        "timeout 2",
+        "90 of 158 replies (57%) were kept",
+        "Did the hard questions survive? 1 of 4 training questions (25%) kept no reply",
+        "Learning curves",
+        "How the votes fall",
+        "Where the student fails",
+        "The wise say",
+        "Right answer:",
+        "symdistill run sums.yaml",
+        "task: seed: 0",
+        "Three were removed.",
+    ):
+        assert said in page.text
+    assert sum(tag == "svg" for tag, _ in page.tags) == 5
+    headings = [tag for tag, _ in page.tags if tag in ("h1", "h2")]
+    assert headings.count("h1") == 1
+    # Every plot says in words what it shows.
+    assert all(attributes["aria-label"] for tag, attributes in page.tags if tag == "svg")
+
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'></svg></pre></style>{{ 7*7 }}"
+
+
+def test_nothing_in_any_text_becomes_markup():
+    page = Page(render_report(a_run(HOSTILE)))
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "img", "iframe", "object", "embed", "link", "form", "base", "a"}
+    attributes = [(name, value or "") for _, found in page.tags for name, value in found.items()]
+    assert not [name for name, _ in attributes if name.startswith("on") or name in ("src", "href", "xlink:href")]
+    assert "<script>alert(1)</script>" in page.text
+    assert "{{ 7*7 }}" in page.text
+    assert "49" not in page.text.split("Full configuration")[1]
+
+
+def test_the_page_needs_nothing_but_itself():
+    html = render_report(a_run())
+    assert not re.findall(r"https?:|//|url\(|@import|@font-face", html)
+    policy = [a["content"] for tag, a in Page(html).tags if tag == "meta" and "http-equiv" in a]
+    assert policy == ["default-src 'none'; style-src 'unsafe-inline'"]
+
+
+@pytest.mark.parametrize("word", ["\x00\x1b[2J\x85", "\u202e\u2066", "\ud800\udfff", "￿\ufdd0", "🙂é中"])
+def test_odd_characters_do_not_stop_it(word, tmp_path):
+    write_report(a_run(word), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+
+
+def test_long_texts_are_cut_with_a_note_and_the_page_stays_small():
+    data = a_run(questions=60)
+    answers = [
+        replace(a, predictions=[replace(p, samples=("blah " * 40_000,) * a.samples) for p in a.predictions])
+        for a in data.answers
+    ]
+    html = render_report(replace(data, answers=answers))
+    assert len(html.encode("utf-8")) < MAX_BYTES
+    assert "more characters]" in html
+
+
+def test_a_page_of_nothing_but_long_texts_still_fits():
+    steps = [{"step": s, "loss": 1.0, "learning_rate": 1e-4, "tokens": s, "seconds": s} for s in range(1, 20_001)]
+    data = a_run(
+        word="&<ö" * 3_000,
+        questions=18,
+        histories=[TrainingHistory("m" * 10_000, steps)] * 30,
+        notes=["n" * 10_000] * 300,
+        provenance={f"{i}" * 900: "v" * 10_000 for i in range(300)},
+        config="&" * 2_000_000,
+    )
+    assert len(render_report(data).encode("utf-8")) < MAX_BYTES
+
+
+def test_an_almost_empty_run_has_a_report_too():
+    page = Page(render_report(ReportData(title="Empty", command="symdistill run x.yaml", config="seed: 0")))
+    assert "No method was evaluated" in page.text
+    assert "symdistill run x.yaml" in page.text
+    assert not [tag for tag, _ in page.tags if tag == "svg"]
+
+
+def test_failures_show_the_best_student_beside_the_teacher_and_the_others():
+    page = Page(render_report(a_run())).text
+    section = page.split("Where the student fails")[1]
+    # scotd is wrong wherever i is a multiple of 4, by a vote of 3 to 2.
+    assert "scotd, vote of 5 answers 6 of 24 questions wrongly (another answer: 6)" in section
+    assert "doubles : 6 of 12 wrong" in section
+    assert "Votes: 1 ×3, 0 ×2." in section
+    assert "Right answer: 8 . Student: 9 ." in section
+    assert "The wise say 8." in section
+    assert "label-only, greedy: 9 (wrong); std-cot, greedy: 8 (right)" in section
+
+
+def test_failures_are_the_students_even_where_the_teacher_is_better():
+    data = a_run()
+    (best, *_) = [a for a in data.answers if a.method == "scotd"]
+    teacher = MethodAnswers("teacher", "greedy", 1, [replace(p, correct=True) for p in best.predictions])
+    section = Page(render_report(replace(data, answers=[teacher, *data.answers]))).text.split("Where the student")[1]
+    assert "scotd, vote of 5 answers 6 of 24 questions wrongly" in section
+
+
+def test_failures_without_a_teacher_say_so():
+    page = Page(render_report(a_run(teacher_rationales={}))).text
+    assert "The teacher was not asked the held-out questions" in page
+
+
+def test_votes_tell_what_a_better_vote_could_reach():
+    section = Page(render_report(a_run())).text.split("How the votes fall")[1]
+    assert "where more than half of the samples agree, 75% of 24 answers are right" in section
+    assert "For 100.0% of the questions at least one sample was right" in section
+    assert "the vote reaches 75.0%" in section
+
+
+def test_the_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "deep" / "report.html"
+    write_report(a_run(), path)
+    before = path.read_bytes()
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(RunDirectoryError, match="No space left"):
+        write_report(a_run("new"), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunDirectoryError, match="file"):
+        write_report(a_run(), tmp_path / "file" / "report.html")
+
+
+def test_the_same_run_gives_the_same_page():
+    assert render_report(a_run()) == render_report(a_run())

@@ -1,0 +1,219 @@
+"""Results as rows of text, Markdown and CSV; and the outcome in words."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+
+from symdistill.evaluation.comparison import Comparison, compare
+from symdistill.evaluation.evidence import RunEvidence
+from symdistill.evaluation.metrics import MetricRow
+from symdistill.evaluation.outcome import outcome
+from symdistill.evaluation.statistics import wilson
+from symdistill.evaluation.tables import (
+    comparison_csv,
+    comparison_markdown,
+    comparison_table,
+    metrics_table,
+    pairs_csv,
+    pairs_table,
+    plain_text,
+)
+
+
+def row(method: str, right: str, decoding="greedy", samples=1, **more) -> MetricRow:
+    interval = wilson(right.count("1"), len(right))
+    found = MetricRow(
+        method=method,
+        split="test",
+        n=len(right),
+        accuracy=right.count("1") / len(right),
+        ci_low=interval.low,
+        ci_high=interval.high,
+        parse_rate=0.99,
+        decoding=decoding,
+        samples=samples,
+        prompt_tokens=70.0,
+        generated_tokens=64.2,
+        prompt_flops_paper=7e9,
+        flops=25.2e9 * samples,
+        seconds=9.0,
+        seed=0,
+    )
+    return replace(found, **more)
+
+
+def evidence(method: str, right: str, decoding="greedy", samples=1, run="r") -> RunEvidence:
+    verdicts = {f"q{i}": c == "1" for i, c in enumerate(right)}
+    return RunEvidence(run, method, decoding, samples, verdicts, {}, row(method, right, decoding, samples))
+
+
+HALF, MOST, ALL = "1100" * 30, "1110" * 30, "1111" * 30
+
+
+def three() -> list[RunEvidence]:
+    return [evidence("label-only", HALF), evidence("scotd", MOST), evidence("scotd", ALL, "vote", 8)]
+
+
+def test_the_table_a_run_ends_with():
+    runs = three()
+    table = metrics_table([r.row for r in runs], compare(runs))
+    assert table == [
+        ["method", "decoding", "accuracy (95%)", "parsed", "tokens/q", "FLOPs/q", "vs label-only"],
+        ["label-only", "greedy", "50.0 [41.2, 58.8]", "99%", "64", "25 G", "–"],
+        ["scotd", "greedy", "75.0 [66.6, 81.9]", "99%", "64", "25 G", "+25.0  p<.001"],
+        ["scotd", "vote of 8", "100.0 [96.9, 100.0]", "99%", "64", "202 G", "+50.0  p<.001"],
+    ]
+
+
+def test_without_a_comparison_nothing_is_compared():
+    assert metrics_table([row("scotd", MOST)])[0][-1] == "FLOPs/q"
+    assert metrics_table([row("scotd", MOST)], compare([evidence("scotd", MOST)]))[0][-1] == "FLOPs/q"
+
+
+def test_a_remote_model_has_no_operations():
+    assert metrics_table([row("zero-shot", MOST, flops=None)])[1][-1] == "–"
+
+
+def test_rows_on_other_questions_get_a_column_that_says_so():
+    rows = [row("scotd", MOST), row("scotd", HALF, task="sums"), row("scotd", HALF, part="edited")]
+    table = metrics_table(rows, compare(three()))
+    assert [line[2] for line in table] == ["set", "test", "test · sums", "test · edited"]
+    assert [line[-1] for line in table[1:]] == ["+25.0  p<.001", "", ""]
+
+
+def test_no_rows_make_a_header_alone():
+    assert len(metrics_table([])) == 1
+
+
+def test_plain_text_aligns_columns_and_has_no_trailing_blanks():
+    lines = plain_text(metrics_table([r.row for r in three()], compare(three()))).split("\n")
+    assert len(lines) == 4
+    assert all(line == line.rstrip() for line in lines)
+    ends = {line.index("%") for line in lines[1:]}
+    assert len(ends) == 1
+    assert all(line.isprintable() for line in lines)
+
+
+def test_the_comparison_names_runs_only_where_there_are_several():
+    assert comparison_table(compare(three()))[0][0] == "method"
+    several = compare([evidence("label-only", HALF, run="runs/a"), evidence("scotd", MOST, run="runs/b")])
+    table = comparison_table(several)
+    assert [line[0] for line in table] == ["run", "runs/a", "runs/b"]
+    assert table[2][-1] == "p<.001"
+    assert table[2][-2].startswith("+25.0 [+")
+
+
+def test_every_two_methods_are_in_the_pairs():
+    table = pairs_table(compare(three()))
+    assert [line[:2] for line in table[1:]] == [
+        ["scotd, greedy", "label-only, greedy"],
+        ["scotd, vote of 8", "label-only, greedy"],
+        ["scotd, vote of 8", "scotd, greedy"],
+    ]
+    assert table[1][3:5] == ["30", "0"]
+
+
+def test_markdown_holds_both_tables_and_the_notes_and_survives_odd_names():
+    runs = [*three(), RunEvidence("r", "my|method\n", "greedy", 1, {f"q{i}": True for i in range(60)}, {})]
+    text = comparison_markdown(compare(runs))
+    assert "60 questions" in text
+    assert "my\\|method" in text
+    assert "Note: The runs were not asked the same questions" in text
+    tables = [line for line in text.split("\n") if line.startswith("|")]
+    widths = {line.replace("\\|", "").count("|") for line in tables}
+    assert widths == {9, 8}
+    assert len(tables) == 2 + 4 + 2 + 6
+
+
+def test_csv_holds_unrounded_figures():
+    comparison = compare(three())
+    lines = list(csv.DictReader(io.StringIO(comparison_csv(comparison))))
+    assert [float(line["accuracy"]) for line in lines] == [0.5, 0.75, 1.0]
+    assert lines[0]["difference"] == ""
+    assert float(lines[1]["p"]) == comparison.against_baseline[0].p
+    pairs = list(csv.DictReader(io.StringIO(pairs_csv(comparison))))
+    assert [int(line["only_first"]) for line in pairs] == [30, 60, 30]
+
+
+def told(*runs: RunEvidence) -> str:
+    comparison: Comparison = compare(list(runs))
+    said = outcome([r.row for r in runs if r.row], comparison)
+    return " ".join([said.headline, *said.details])
+
+
+@pytest.mark.parametrize(
+    ("runs", "parts", "absent"),
+    [
+        (
+            [evidence("label-only", HALF), evidence("scotd", MOST)],
+            [
+                "scotd answers 75.0% of the 120 held-out questions correctly (95% interval 66.6 to 81.9%), "
+                "25.0 points more than label-only with 50.0%.",
+                "30 were answered correctly by scotd alone and 0 by label-only alone",
+                "McNemar p<.001",
+                "about what an answer of label-only takes",
+            ],
+            ["chance", "corrected"],
+        ),
+        (
+            [evidence("label-only", HALF), evidence("scotd", "1" + HALF[1:-1] + "1")],
+            ["0.8 points more than label-only with 50.0%: a lead these questions cannot tell from chance.", "p=1"],
+            [],
+        ),
+        (
+            [evidence("label-only", MOST), evidence("scotd", HALF)],
+            [
+                "label-only is ahead: it answers 75.0%",
+                "25.0 points more than the best other method, scotd, with 50.0%.",
+            ],
+            ["scotd answers", "chance"],
+        ),
+        (
+            [evidence("label-only", "1" + HALF[1:-1] + "1"), evidence("scotd", HALF)],
+            ["label-only is ahead", "these questions cannot tell that from chance"],
+            [],
+        ),
+        (
+            [evidence("label-only", HALF), evidence("scotd", HALF)],
+            ["No method beats label-only", "exactly the same questions"],
+            ["ahead"],
+        ),
+        (
+            [evidence("label-only", HALF), evidence("scotd", MOST), evidence("scotd", MOST, "vote", 8)],
+            [
+                "scotd (greedy) answers 75.0%",
+                "scotd (greedy) is not clearly ahead of scotd (vote of 8), which reaches 75.0%",
+                "corrected for 2 comparisons",
+            ],
+            [],
+        ),
+        (
+            [evidence("label-only", HALF), evidence("scotd", ALL, "vote", 8)],
+            ["8.0 times what an answer of label-only takes (25 GFLOP)"],
+            [],
+        ),
+        (
+            [evidence("teacher", ALL), evidence("label-only", HALF), evidence("scotd", MOST)],
+            ["scotd answers 75.0%", "The teacher itself answers 100.0%", "scotd reaches 75% of that"],
+            ["teacher answers 100.0%", "not clearly ahead"],
+        ),
+        (
+            [evidence("teacher", ALL), evidence("scotd", MOST)],
+            ["scotd (greedy) answers 75.0%", "no other method", "scotd reaches 75% of that"],
+            ["p<", "p="],
+        ),
+        ([evidence("scotd", HALF)], ["scotd (greedy) answers 50.0%", "no other method"], ["p=", "p<"]),
+    ],
+)
+def test_the_outcome_in_words(runs, parts, absent):
+    text = told(*runs)
+    assert [p for p in parts if p not in text] == []
+    assert [a for a in absent if a in text] == []
+
+
+def test_nothing_evaluated_is_said():
+    assert "No method was evaluated" in outcome([], None).headline
