@@ -154,6 +154,8 @@ NUMBERS = [
     ("The answer is 1.2.3.", None),
     # no answer
     ("The answer is not 5.", None),
+    ("The answer is not five.", None),
+    ("The answer is 5, not 6.", "5"),
     ("The answer isn't 5.", None),
     ("The answer is unclear. I count 5.", None),
     ("The answer cannot be determined.", None),

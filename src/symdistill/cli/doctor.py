@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +63,7 @@ def _check(path: Path) -> None:
     problems = 0
     settings = load_config(path)
     work = Workspace(settings, RunDirectory(default_run_directory(path)), Display())
-    checks = {
+    checks: dict[str, Callable[[], str]] = {
         "methods": lambda: ", ".join(m.label for m in work.methods),
         "questions": lambda: f"{len(work.task.train):,} to train on, {len(work.task.evaluation):,} held out",
         "teacher": lambda: load_teacher(settings.teacher, work.task.train).name if settings.teacher.model else "none",

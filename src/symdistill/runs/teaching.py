@@ -200,7 +200,15 @@ def pool(work: Workspace) -> list[Rationale]:
         return []
     if not work.directory.rationales.exists():
         curate_replies(work)
-    return list(read_rationales(work.directory.rationales))
+    found = list(read_rationales(work.directory.rationales))
+    known = {e.id for e in work.task.train}
+    stray = next((r.example_id for r in found if r.example_id not in known), None)
+    if stray is not None:
+        raise DataError(
+            f"{work.directory.rationales} has a rationale for `{stray}`, which is no training question.",
+            "Correct its `id`, or take the row out; held-out questions are never learned from.",
+        )
+    return found
 
 
 def kept_for(work: Workspace, method: Method, rationales: Sequence[Rationale]) -> list[Rationale]:

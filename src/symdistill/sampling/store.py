@@ -139,8 +139,13 @@ class ResponseStore:
 
     def completions(self, keys: Iterable[str]) -> dict[str, Completion]:
         """The stored replies of `keys`, in their order; keys without one are left out."""
-        wanted = list(keys)
-        found = {row[0]: completion_from(row) for row in self._lookup(f"SELECT {_COMPLETION} FROM completions", wanted)}
+        wanted = dict.fromkeys(keys)
+        select = f"SELECT {_COMPLETION} FROM completions"
+        # Reading the file from end to end is faster than looking up a large part of it.
+        if len(wanted) >= _CHUNK and 4 * len(wanted) > (self._read("SELECT max(id) FROM completions")[0][0] or 0):
+            found = {row[0]: completion_from(row) for row in self._read(select) if row[0] in wanted}
+        else:
+            found = {row[0]: completion_from(row) for row in self._lookup(select, wanted)}
         return {key: found[key] for key in wanted if key in found}
 
     def missing(self, keys: Iterable[str]) -> list[str]:

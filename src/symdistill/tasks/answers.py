@@ -37,6 +37,7 @@ _HEDGE = re.compile(
 _LABEL_END = re.compile(
     r"[,;!?\n()\[\]]|\.(?=\s|$)|:(?=\s|$)|\s[-–—]+\s|—|\b(?:because|since|as|so|but)\b", re.IGNORECASE
 )
+_BEFORE_DIGITS = re.compile(r"[^0-9]*")
 _VERDICT = re.compile(r"(yes|no|true|false)(?!\w)(?=[,.;:!]|\s*[-–—]\s)", re.IGNORECASE)
 _VERDICT_CLAUSE = re.compile(
     r"(yes|no|true|false)\s+(?:it|he|she|they|we|you|i|the|this|that|these|those|there)\b", re.IGNORECASE
@@ -106,15 +107,18 @@ def _stated(text: str, answer_type: AnswerType, choices: Mapping[str, str] | Non
     if answer_type == "label":
         return _stated_label(text)
     sentence = first_sentence(text)
-    if negated(sentence[:40].partition(",")[0]):
+    if len(sentence) >= ANSWER_LIMIT or negated(sentence[: _end_of(_BEFORE_DIGITS, sentence)]):
         return None
-    number = read_number(sentence) if len(sentence) < ANSWER_LIMIT else None
+    number = read_number(sentence)
     return number.shown if number else None
 
 
 def _lone(reply: str, answer_type: AnswerType, choices: Mapping[str, str] | None) -> str | None:
     """The answer of a reply without a cue: the reply itself, or its last line, if that is an answer and no more."""
     line = last_line(reply)
+    words = len(line.split(None, _LONE_TEXT_WORDS))
+    if words > (_LONE_NUMBER_WORDS if answer_type == "number" else _LONE_TEXT_WORDS):
+        return None
     alone = len(line) == len(reply.strip())
     tag = None if answer_type == "choice" else _TAGGED.match(line)
     text = unwrapped(line[tag.end() :] if tag else line)
@@ -122,22 +126,19 @@ def _lone(reply: str, answer_type: AnswerType, choices: Mapping[str, str] | None
     if not text or len(text) >= ANSWER_LIMIT:
         return None
     if answer_type == "number":
-        number = (
-            lone_number(text, units=alone) if len(text.split(None, _LONE_NUMBER_WORDS)) <= _LONE_NUMBER_WORDS else None
-        )
+        number = lone_number(text, units=alone)
         return number.shown if number else None
     if answer_type == "choice":
         return lone_choice(text, choices)
     if _NO_ANSWER.match(text):
         return None
-    words = len(text.split())
     if answer_type == "label":
         verdict = _VERDICT.match(text)
         if verdict and alone and first_sentence(text) == text:
             return verdict[1]
         return _stated_label(text) if words <= (_LONE_LABEL_WORDS if alone else 2) else None
     sentence = words > _LONE_LABEL_WORDS and line.rstrip()[-1:] in ".!"
-    return _stated_text(text) if alone and words <= _LONE_TEXT_WORDS and not sentence else None
+    return _stated_text(text) if alone and not sentence else None
 
 
 def _stated_label(text: str) -> str | None:

@@ -1,0 +1,386 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch  # noqa: E402
+from tiny import tiny_student  # noqa: E402 - needs torch
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+
+from symdistill.errors import Interrupted, ModelError, TrainingError  # noqa: E402
+from symdistill.progress import Silent  # noqa: E402
+from symdistill.records import Message, TrainingExample  # noqa: E402
+from symdistill.students.loading import Student  # noqa: E402
+from symdistill.students.settings import LoraSettings  # noqa: E402
+from symdistill.training import TrainingResult, train  # noqa: E402
+from symdistill.training.settings import TrainingSettings  # noqa: E402
+
+SETTINGS = {
+    "learning_rate": 5e-3,
+    "max_steps": 8,
+    "per_device_train_batch_size": 4,
+    "gradient_accumulation_steps": 2,
+    "save_steps": 3,
+    "bf16": False,
+}
+
+
+def examples(count: int = 22) -> list[TrainingExample]:
+    return [
+        TrainingExample(
+            f"q{i}",
+            (Message("system", "Add."), Message("user", f"{i}+{i}?")),
+            f"{i} and {i} make {2 * i}." * (1 + i % 3),
+            weight=1.0 + i % 2,
+            group="rationale" if i % 3 else "answer",
+        )
+        for i in range(count)
+    ]
+
+
+def run(place: Path, student: Student | None = None, **changes: Any) -> tuple[TrainingResult, Student]:
+    student = student or tiny_student()
+    given: dict[str, Any] = {
+        "output_dir": place / "student",
+        "checkpoint_dir": place / "checkpoints",
+        "log_path": place / "training.jsonl",
+        "seed": 5,
+        "group_weights": {"answer": 0.3},
+        "label": "std-cot",
+    }
+    settings = SETTINGS | changes.pop("settings", {})
+    training = changes.pop("examples", None) or examples()
+    return train(student, training, TrainingSettings(**settings), **(given | changes)), student
+
+
+def weights(student: Student) -> dict[str, torch.Tensor]:
+    return {n: p.detach().clone() for n, p in student.model.named_parameters()}
+
+
+def lines(place: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (place / "training.jsonl").read_text().splitlines()]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.allclose(a[n], b[n], rtol=0, atol=1e-6) for n in a)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingResult, Student]:
+    place = tmp_path_factory.mktemp("whole")
+    result, student = run(place)
+    return place, result, student
+
+
+def test_training_learns_and_says_so(whole: tuple[Path, TrainingResult, Student]) -> None:
+    place, result, student = whole
+    logged = lines(place)
+    assert [r["step"] for r in logged] == list(range(1, 9))
+    assert logged[-1]["loss"] < logged[0]["loss"] - 0.5
+    assert result.steps == 8
+    assert result.tokens == sum(r["tokens"] for r in logged) > 0
+    assert result.seconds == pytest.approx(sum(r["seconds"] for r in logged))
+    assert result.epochs == pytest.approx(8 / 3, abs=0.1)
+    assert result.trained_parameters == sum(p.numel() for p in student.model.parameters())
+    assert json.loads(json.dumps(result.to_dict()))["dropped_too_long"] == 0
+    assert not same(weights(student), weights(tiny_student()))
+
+
+def test_tokens_are_counted_without_padding(whole: tuple[Path, TrainingResult, Student]) -> None:
+    place, _, student = whole
+    lengths = [
+        len(student.format.encode_prompt(e.prompt)) + len(student.format.encode_completion(e.completion)) + 1
+        for e in examples()
+    ]
+    logged = lines(place)
+    assert sum(r["tokens"] for r in logged[:3]) == sum(lengths), "an epoch is three steps of up to eight examples"
+
+
+def test_plain_transformers_loads_the_student(whole: tuple[Path, TrainingResult, Student]) -> None:
+    place, _, student = whole
+    model = AutoModelForCausalLM.from_pretrained(place / "student", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(place / "student")
+    assert same(dict(model.named_parameters()), weights(student))
+    turns = [{"role": "system", "content": "Add."}, {"role": "user", "content": "1+1?"}]
+    ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    assert ids == student.format.encode_prompt([Message(**t) for t in turns])
+    assert model.generation_config.eos_token_id == student.format.end_of_turn
+    assert model.config.use_cache
+    assert {p.name for p in (place / "student").iterdir()} >= {"model.safetensors", "tokenizer.json", "config.json"}
+    assert not list(place.glob("**/training_args.bin"))
+    assert model.generate(torch.tensor([ids]), max_new_tokens=3, do_sample=False).shape[1] > len(ids)
+
+
+def test_the_same_seed_trains_the_same_student(whole: tuple[Path, TrainingResult, Student], tmp_path: Path) -> None:
+    _, again = run(tmp_path)
+    assert same(weights(again), weights(whole[2]))
+    _, other = run(tmp_path, seed=6, log_path=tmp_path / "other.jsonl", checkpoint_dir=tmp_path / "other")
+    assert not same(weights(other), weights(whole[2]))
+
+
+class Watch(Silent):
+    """Calls `then` after `step` steps, and keeps what was shown."""
+
+    def __init__(self, step: int = 0, then: Any = None) -> None:
+        self.left, self.then = step, then
+        self.notes: list[str] = []
+        self.facts: list[dict[str, str]] = []
+        self.begun: list[tuple[str, int | None, int]] = []
+        self.summary = ""
+
+    def start(self, stage: str, total: int | None = None, done: int = 0) -> None:
+        self.begun.append((stage, total, done))
+
+    def advance(self, count: int = 1, **facts: str) -> None:
+        self.facts.append(facts)
+        self.left -= 1
+        if self.left == 0:
+            self.then()
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def finish(self, summary: str = "") -> None:
+        self.summary = summary
+
+
+def ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 8])
+def test_ctrl_c_keeps_a_checkpoint_and_the_same_call_goes_on(
+    whole: tuple[Path, TrainingResult, Student], tmp_path: Path, stop_at: int
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted, match=f"step {stop_at} of 8"):
+        run(tmp_path, progress=Watch(stop_at, ctrl_c))
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [f"checkpoint-{stop_at}"]
+    assert not (tmp_path / "student").exists()
+    watch = Watch()
+    result, student = run(tmp_path, progress=watch)
+    assert same(weights(student), weights(whole[2]))
+    assert [r["step"] for r in lines(tmp_path)] == list(range(1, 9))
+    assert [r["loss"] for r in lines(tmp_path)] == pytest.approx([r["loss"] for r in lines(whole[0])], abs=1e-5)
+    assert (result.steps, result.tokens) == (8, whole[1].tokens)
+    assert len(watch.facts) == 8 - stop_at
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    def twice() -> None:
+        ctrl_c()
+        ctrl_c()
+
+    with pytest.raises(Interrupted):
+        run(tmp_path, progress=Watch(4, twice))
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-3"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from test_supervised import Watch, run
+run(Path({place!r}), progress=Watch(5, lambda: os.kill(os.getpid(), signal.SIGKILL)), **{changes!r})
+"""
+
+
+@pytest.mark.parametrize("lora", [None, 4], ids=["full", "lora"])
+def test_a_killed_training_ends_with_the_same_weights(
+    whole: tuple[Path, TrainingResult, Student], tmp_path: Path, lora: int | None
+) -> None:
+    here = Path(__file__).parent
+    changes = "{'lora': __import__('symdistill').students.settings.LoraSettings(r=4, dropout=0.2)}" if lora else "{}"
+    code = KILLED.replace("{changes!r}", changes).format(paths=[str(here), str(here.parent)], place=str(tmp_path))
+    code = code.replace("import os, signal, sys", "import os, signal, sys, symdistill.students.settings")
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert len(lines(tmp_path)) in (4, 5)
+    settings = LoraSettings(r=lora, dropout=0.2) if lora else None
+    _, student = run(tmp_path, lora=settings)
+    if lora:
+        _, expected = run(tmp_path / "whole", lora=settings)
+    else:
+        expected = whole[2]
+    assert same(weights(student), weights(expected))
+    assert [r["step"] for r in lines(tmp_path)] == list(range(1, 9))
+
+
+def test_lora_is_merged_into_the_saved_student(tmp_path: Path) -> None:
+    result, student = run(tmp_path, lora=LoraSettings(r=4))
+    assert result.trained_parameters < sum(p.numel() for p in student.model.parameters())
+    assert not any("lora" in n for n, _ in student.model.named_parameters())
+    base, tuned = weights(tiny_student()), weights(student)
+    changed = {n for n in base if not torch.equal(base[n], tuned[n])}
+    assert changed == {n for n in base if "proj" in n}, "every linear layer but the head, and nothing else"
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "student", dtype=torch.float32)
+    assert same(dict(saved.named_parameters()), tuned)
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_bfloat16_autocast_trains_float32_weights(tmp_path: Path) -> None:
+    result, student = run(tmp_path, settings={"bf16": True, "max_steps": 6})
+    assert student.model.dtype == torch.float32
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_gradient_checkpointing_changes_nothing(whole: tuple[Path, TrainingResult, Student], tmp_path: Path) -> None:
+    _, student = run(tmp_path, settings={"gradient_checkpointing": True})
+    assert same(weights(student), weights(whole[2]))
+
+
+def test_accumulation_is_the_large_batch(tmp_path: Path) -> None:
+    """Two micro-batches of four and one batch of eight: the same examples make the same step."""
+    few = examples(8)
+    steps = {"max_steps": 1, "warmup_ratio": 0.0}
+    _, one = run(tmp_path / "1", examples=few, settings=steps | {"per_device_train_batch_size": 4})
+    _, two = run(
+        tmp_path / "2",
+        examples=few,
+        settings=steps | {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1},
+    )
+    losses = [lines(tmp_path / n)[0]["loss"] for n in ("1", "2")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert all(torch.allclose(a, b, atol=2e-5) for a, b in zip(one.model.parameters(), two.model.parameters()))
+
+
+def test_what_training_shows(tmp_path: Path) -> None:
+    watch = Watch()
+    long = TrainingExample("long", examples(1)[0].prompt, "very long " * 100)
+    result, _ = run(tmp_path, examples=[*examples(), long], settings={"max_length": 400}, progress=watch)
+    assert watch.begun == [("training std-cot", 8, 0)]
+    assert len(watch.facts) == 8
+    assert set(watch.facts[-1]) == {"loss", "speed", "left"}
+    assert watch.facts[-1]["left"] == "0:00"
+    shown = "\n".join(watch.notes)
+    assert "> 0 and 0 make 0.<|im_end|>" in shown
+    assert "· 0+0?<|im_end|>" in shown
+    assert "1 of 23 examples were dropped as too long" in shown
+    assert result.dropped_too_long == 1
+    assert watch.summary.startswith("8 steps   loss ")
+
+
+def test_training_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "scores, patience, steps, kept",
+    [
+        ([0.1, 0.5, 0.4, 0.3, 0.9], 2, 12, 6),
+        ([0.1, 0.2, 0.3, 0.4, 0.5], 2, 15, 15),
+        ([0.5, 0.5, 0.5, 0.6, 0.5], None, 15, 12),
+    ],
+)
+def test_dev_accuracy_stops_early_and_keeps_the_best(
+    tmp_path: Path, scores: list[float], patience: int | None, steps: int, kept: int
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def accuracy(model: Any) -> float:
+        seen.append({n: p.detach().float().clone() for n, p in model.named_parameters()})
+        return scores[len(seen) - 1]
+
+    settings = {"max_steps": -1, "num_train_epochs": 5, "early_stopping_patience": patience}
+    result, student = run(tmp_path, settings=settings, dev_accuracy=accuracy)
+    assert result.steps == steps
+    assert result.dev_accuracy == tuple(scores[: steps // 3])
+    best = seen[kept // 3 - 1]
+    assert all(torch.allclose(p, best[n], atol=0.02, rtol=0.02) for n, p in student.model.named_parameters())
+
+
+def test_dev_accuracy_goes_on_after_a_stop(tmp_path: Path) -> None:
+    scores = iter([0.1, 0.9, 0.2, 0.3, 0.4])
+    settings = {"max_steps": -1, "num_train_epochs": 5, "early_stopping_patience": 3}
+    with pytest.raises(Interrupted):
+        run(tmp_path, settings=settings, dev_accuracy=lambda _: next(scores), progress=Watch(10, ctrl_c))
+    result, _ = run(tmp_path, settings=settings, dev_accuracy=lambda _: next(scores))
+    assert result.dev_accuracy == (0.1, 0.9, 0.2, 0.3, 0.4)
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """What a full disk does to whoever writes more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_a_full_disk_is_an_error_that_says_what_to_do(
+    whole: tuple[Path, TrainingResult, Student], tmp_path: Path
+) -> None:
+    with files_no_larger_than(20_000), pytest.raises(TrainingError, match="checkpoint cannot be written") as caught:
+        run(tmp_path)
+    assert "Make room" in caught.value.fix
+    assert list((tmp_path / "checkpoints").iterdir()) == [], "no half a checkpoint is left"
+    _, student = run(tmp_path)
+    assert same(weights(student), weights(whole[2]))
+
+
+def test_a_full_disk_while_saving_the_student(tmp_path: Path) -> None:
+    with files_no_larger_than(20_000), pytest.raises(TrainingError, match="student cannot be written"):
+        run(tmp_path, settings={"save_steps": 100})
+    assert not (tmp_path / "student").exists()
+    assert not list(tmp_path.glob(".student*"))
+
+
+def test_a_read_only_place_is_an_error(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        blocked = tmp_path / "file"
+        blocked.write_text("not a directory")
+    else:
+        blocked = tmp_path / "locked"
+        blocked.mkdir(mode=0o500)
+    with pytest.raises(TrainingError, match="cannot be written"):
+        run(tmp_path, checkpoint_dir=blocked / "checkpoints")
+
+
+def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:
+    student = tiny_student()
+    with torch.no_grad():
+        student.model.model.norm.weight.fill_(float("inf"))
+    with pytest.raises(TrainingError, match="step 1 is no number") as caught:
+        run(tmp_path, student)
+    assert "learning_rate" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"group_weights": {"answer": 0.0, "rationale": 0.0}}, "weight 0"),
+        ({"group_weights": {"answer": -1.0}}, "from 0 up"),
+        ({"settings": {"max_length": 10}}, "longer than 10 tokens"),
+    ],
+)
+def test_nothing_to_learn_is_an_error_before_anything_is_written(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TrainingError, match=words):
+        run(tmp_path, **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_an_error(tmp_path: Path) -> None:
+    student = tiny_student()
+    student.tokenizer.add_tokens([f"<new{i}>" for i in range(3)])
+    with pytest.raises(ModelError, match="262 tokens, but the model has 260 embedding rows"):
+        run(tmp_path, student)
