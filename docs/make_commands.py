@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the program's own help; `tests/cli/test_commands_page.py` fails when it is stale."""
+"""Write docs/commands.md from the program's own help; `tests/cli/test_main.py` fails when it is stale."""
 
 from __future__ import annotations
 

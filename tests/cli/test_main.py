@@ -177,3 +177,71 @@ def test_the_commands_page_is_not_stale() -> None:
         capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
     assert (ROOT / "docs" / "commands.md").read_text() == made.stdout, "run `make docs`"
+
+
+def test_overrides_reach_into_a_method_named_by_a_word(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path
+) -> None:
+    config.write_text("task: {path: q.jsonl}\nteacher: {model: dataset}\nmethods: [std-cot]\n")
+    code, _, err = call(
+        capsys, "sample", str(config), "--run-dir", str(tmp_path / "r"), "methods.0.training.max_steps=3"
+    )
+    assert code == 0, err
+    assert "max_steps: 3" in (tmp_path / "r" / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "text, named",
+    [
+        ("name: 2024-13-45\n", "month"),
+        ("method: {name: std-cot, label: ..}\n", "label"),
+        ("method: {name: std-cot, label: a/b}\n", "label"),
+        ("method: {name: std-cot, label: teacher}\n", "label"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, named: str
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    code, _, err = call(capsys, "sample", str(file))
+    assert code == 2
+    assert named in err
+    assert err.count("\n") == 1
+
+
+def test_sampling_needs_no_method(capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path) -> None:
+    config.write_text("task: {path: q.jsonl}\nteacher: {model: dataset}\n")
+    run = str(tmp_path / "run")
+    assert "12 replies" in call(capsys, "sample", str(config), "--run-dir", run, "--dry-run")[1].replace(" of 12", "")
+    assert call(capsys, "sample", str(config), "--run-dir", run)[0] == 0
+    assert "kept 6 of 12" in call(capsys, "curate", str(config), "--run-dir", run)[2]
+    code, _, err = call(capsys, "train", str(config), "--run-dir", run)
+    assert code == 2
+    assert "No method is named" in err
+
+
+def test_sampling_for_methods_without_a_teacher_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path
+) -> None:
+    code, _, err = call(capsys, "sample", str(config), "--run-dir", str(tmp_path / "run"), "method=label-only")
+    assert code == 2
+    assert "No method of this configuration uses a teacher" in err
+
+
+def test_evaluating_a_teacher_that_was_not_asked_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path
+) -> None:
+    run = str(tmp_path / "run")
+    words = (str(config), "--run-dir", run, "method=zero-shot", "evaluation.teacher=true")
+    code, _, err = call(capsys, "evaluate", *words)
+    assert code == 2
+    assert "not asked 2 of the held-out questions" in err
+
+
+def test_exporting_to_a_directory_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path) -> None:
+    run = str(tmp_path / "run")
+    assert call(capsys, "sample", str(config), "--run-dir", run)[0] == 0
+    code, _, err = call(capsys, "store", "export", run, str(tmp_path))
+    assert code == 2
+    assert "is a directory" in err

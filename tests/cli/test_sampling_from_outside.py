@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import LoopbackServer
 
+from loopback import LoopbackServer
 from symdistill.sampling.store import ResponseStore
 
 QUESTIONS, SAMPLES = 12, 5

@@ -4,16 +4,15 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tiny import CHATML, tiny_tokenizer  # noqa: E402 - needs torch
-
-from symdistill.errors import ModelError  # noqa: E402
-from symdistill.models.chat import (  # noqa: E402
+from symdistill.errors import ModelError
+from symdistill.models.chat import (
     encode_prompt,
     end_of_turn_id,
     prompt_format,
     template_differences,
 )
-from symdistill.records import Message  # noqa: E402
+from symdistill.records import Message
+from tiny import CHATML, tiny_tokenizer
 
 USER = Message("user", "2+2?")
 SYSTEM = Message("system", "Add.")
@@ -23,9 +22,11 @@ NO_SYSTEM = (
     "{{ '[' + m['role'] + ']' + m['content'] + '<|im_end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
 )
-DROPS_SYSTEM = NO_SYSTEM.replace("{{ raise_exception('System role not supported') }}", "").replace(
-    "{{ '[' +", "{% if m['role'] != 'system' %}{{ '[' +"
-).replace("'<|im_end|>' }}", "'<|im_end|>' }}{% endif %}")
+DROPS_SYSTEM = (
+    NO_SYSTEM.replace("{{ raise_exception('System role not supported') }}", "")
+    .replace("{{ '[' +", "{% if m['role'] != 'system' %}{{ '[' +")
+    .replace("'<|im_end|>' }}", "'<|im_end|>' }}{% endif %}")
+)
 STUBBORN = "You are Stubborn. {% for m in messages %}{{ m['content'] + '<|im_end|>' }}{% endfor %}"
 INSISTS = (
     "{% if messages[0]['content'] and messages[0]['role'] == 'system' %}{{ '[s]' + messages[0]['content'] }}"

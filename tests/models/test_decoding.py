@@ -6,13 +6,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-import torch  # noqa: E402
-from tiny import tiny_model, tiny_tokenizer  # noqa: E402
-from transformers import GPT2Config, GPT2LMHeadModel, MambaConfig, MambaForCausalLM  # noqa: E402
-from transformers import MistralConfig, MistralForCausalLM  # noqa: E402
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, MambaConfig, MambaForCausalLM, MistralConfig, MistralForCausalLM
 
-from symdistill.errors import Interrupted, ModelError  # noqa: E402
-from symdistill.models.decoding import Decoder, Job, cut_top  # noqa: E402
+from symdistill.errors import Interrupted, ModelError
+from symdistill.models.decoding import Decoder, Job, cut_top
+from tiny import tiny_model, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 END = 258

@@ -40,10 +40,18 @@ def test_budgets_and_evaluation_may_change(tmp_path: Path) -> None:
 def test_another_configuration_is_refused_with_the_way_out(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     with run.claimed(CONFIG):
-        pass
+        write_rows(run.rationales, [])
     with pytest.raises(RunDirectoryError, match=r"different: `seed`.*--run-dir.*delete"), run.claimed(other(seed=1)):
         pass
     assert run.load_config() == CONFIG
+
+
+def test_a_corrected_configuration_goes_on_where_nothing_was_done_yet(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    with run.claimed(other(task={"path": "mistyped.jsonl"})):
+        pass
+    with run.claimed(CONFIG):
+        assert run.load_config() == CONFIG
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:

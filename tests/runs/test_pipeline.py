@@ -21,7 +21,7 @@ from symdistill.sampling.store import ResponseStore
 
 pytest.importorskip("torch")
 
-from tiny import save_tiny  # noqa: E402 - needs torch
+from tiny import save_tiny
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -75,8 +75,23 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 def test_metrics_keep_their_contract(finished: sd.FinishedRun) -> None:
     wanted = set(
-        "method split n accuracy ci_low ci_high parse_rate decoding samples prompt_tokens generated_tokens "
-        "prompt_flops_paper flops seconds seed".split()
+        [
+            "method",
+            "split",
+            "n",
+            "accuracy",
+            "ci_low",
+            "ci_high",
+            "parse_rate",
+            "decoding",
+            "samples",
+            "prompt_tokens",
+            "generated_tokens",
+            "prompt_flops_paper",
+            "flops",
+            "seconds",
+            "seed",
+        ]
     )
     assert all(wanted <= row.keys() for row in finished.metrics)
     assert [(r["method"], r["decoding"], r["samples"]) for r in finished.metrics] == [

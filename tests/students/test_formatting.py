@@ -4,12 +4,11 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tiny import CHATML, tiny_tokenizer  # noqa: E402 - needs torch
-
-from symdistill.errors import TrainingError  # noqa: E402
-from symdistill.models.chat import prompt_format  # noqa: E402
-from symdistill.records import Message, TrainingExample  # noqa: E402
-from symdistill.students.formatting import decoded_preview, encode_examples  # noqa: E402
+from symdistill.errors import TrainingError
+from symdistill.models.chat import prompt_format
+from symdistill.records import Message, TrainingExample
+from symdistill.students.formatting import decoded_preview, encode_examples
+from tiny import CHATML, tiny_tokenizer
 
 FORM = prompt_format(tiny_tokenizer())
 

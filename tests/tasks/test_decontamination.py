@@ -7,7 +7,6 @@ import random
 
 import pytest
 
-from symdistill.errors import DataError
 from symdistill.records import Example
 from symdistill.tasks import decontaminate, load_task
 from symdistill.tasks.settings import TaskSettings
@@ -181,8 +180,10 @@ def test_a_leak_is_found_though_the_limit_would_not_draw_the_evaluation_question
     assert [overlap.id for overlap in task.removed] == ["t0"]
 
 
-def test_a_file_in_which_every_row_asks_the_same_is_an_error(tmp_path):
+def test_a_file_in_which_every_row_asks_the_same_leaves_nothing_to_train_on_and_says_so(tmp_path):
     path = write(tmp_path / "t.jsonl", [FARM] * 20)
-    with pytest.raises(DataError, match=r"The 16 training rows ask 1 different questions") as caught:
-        load_task(TaskSettings(path=path))
-    assert "decontaminate" in caught.value.fix
+    task = load_task(TaskSettings(path=path))
+    assert task.train == ()
+    assert len(task.evaluation) == 4
+    assert len(task.removed) == 16
+    assert any("All 16 training rows (1 different questions)" in note for note in task.notes)

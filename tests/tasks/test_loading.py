@@ -231,6 +231,8 @@ def test_recorded_replies_stay_as_they_were(only):
         {"question": "Q?", "answer": "5", "teacher": {"model": "m", "completions": replies, "extracted": ["4", ""]}}
     )
     assert example.rationales == tuple(replies)
+    row = {"question": "Q?", "answer": "5", "teacher": {"completions": replies}}
+    assert only(row, columns={"rationales": "teacher.completions"}).rationales == tuple(replies)
 
 
 def test_reasoning_beside_a_message_is_kept_as_a_block(only):

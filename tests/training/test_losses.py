@@ -9,13 +9,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-import torch  # noqa: E402
-from tiny import tiny_model  # noqa: E402 - needs torch
-from transformers import Cohere2Config, Cohere2ForCausalLM, Gemma2Config, Gemma2ForCausalLM  # noqa: E402
+import torch
+from transformers import Cohere2Config, Cohere2ForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
-from symdistill.students.formatting import EncodedExample  # noqa: E402
-from symdistill.training.collation import Collator, LengthGroupedBatches  # noqa: E402
-from symdistill.training.losses import completion_logits, group_sizes, step_loss  # noqa: E402
+from symdistill.students.formatting import EncodedExample
+from symdistill.training.collation import Collator, LengthGroupedBatches
+from symdistill.training.losses import completion_logits, group_sizes, step_loss
+from tiny import tiny_model
 
 
 def example(length: int, prompt: int, weight: float = 1.0, group: str = "a", start: int = 7) -> EncodedExample:
@@ -92,7 +92,7 @@ def test_loss_and_gradients_equal_the_plain_computation(kind: str, cuts: list[in
     wanted = gradients(model)
     model.zero_grad()
     batches = [EXAMPLES[a:b] for a, b in zip([0, *cuts], cuts, strict=False)]
-    assert our_loss(model, batches, LAMBDAS) == pytest.approx(float(expected), rel=1e-5)
+    assert our_loss(model, batches, LAMBDAS) == pytest.approx(expected.item(), rel=1e-5)
     got = gradients(model)
     assert got.keys() == wanted.keys()
     for name, gradient in wanted.items():
@@ -125,7 +125,7 @@ def test_gradients_under_lora_equal_the_plain_computation() -> None:
     expected.backward()
     wanted = gradients(model)
     model.zero_grad()
-    assert our_loss(model, [EXAMPLES[:3], EXAMPLES[3:]], LAMBDAS) == pytest.approx(float(expected), rel=1e-5)
+    assert our_loss(model, [EXAMPLES[:3], EXAMPLES[3:]], LAMBDAS) == pytest.approx(expected.item(), rel=1e-5)
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-4, atol=1e-6)
 

@@ -15,17 +15,17 @@ import pytest
 
 pytest.importorskip("torch")
 
-import torch  # noqa: E402
-from tiny import tiny_student  # noqa: E402 - needs torch
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from symdistill.errors import Interrupted, ModelError, TrainingError  # noqa: E402
-from symdistill.progress import Silent  # noqa: E402
-from symdistill.records import Message, TrainingExample  # noqa: E402
-from symdistill.students.loading import Student  # noqa: E402
-from symdistill.students.settings import LoraSettings  # noqa: E402
-from symdistill.training import TrainingResult, train  # noqa: E402
-from symdistill.training.settings import TrainingSettings  # noqa: E402
+from symdistill.errors import Interrupted, ModelError, TrainingError
+from symdistill.progress import Silent
+from symdistill.records import Message, TrainingExample
+from symdistill.students.loading import Student
+from symdistill.students.settings import LoraSettings
+from symdistill.training import TrainingResult, train
+from symdistill.training.settings import TrainingSettings
+from tiny import tiny_student
 
 SETTINGS = {
     "learning_rate": 5e-3,
@@ -254,7 +254,9 @@ def test_accumulation_is_the_large_batch(tmp_path: Path) -> None:
     )
     losses = [lines(tmp_path / n)[0]["loss"] for n in ("1", "2")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    assert all(torch.allclose(a, b, atol=2e-5) for a, b in zip(one.model.parameters(), two.model.parameters()))
+    assert all(
+        torch.allclose(a, b, atol=2e-5) for a, b in zip(one.model.parameters(), two.model.parameters(), strict=True)
+    )
 
 
 def test_what_training_shows(tmp_path: Path) -> None:

@@ -13,5 +13,5 @@ from symdistill.runs.workspace import workspace
 def curate(config: Config, overrides: Overrides = None, run_dir: RunDir = None) -> None:
     """Write rationales.jsonl and dropped.jsonl from the replies in the store."""
     settings = load_config(config, overrides or ())
-    with workspace(settings, run_dir or default_run_directory(config), Display()) as work:
+    with workspace(settings, run_dir or default_run_directory(config), Display(), needs_method=False) as work:
         curate_replies(work)

@@ -15,9 +15,9 @@ import typer
 import symdistill
 from symdistill.cli.display import Display
 from symdistill.errors import SymdistillError
-from symdistill.models.registry import load_teacher
 from symdistill.runs.config import load_config
 from symdistill.runs.directory import RunDirectory, default_run_directory
+from symdistill.runs.teaching import open_teacher
 from symdistill.runs.workspace import Workspace
 
 # extra → the packages that make it work, and what it is for
@@ -64,9 +64,9 @@ def _check(path: Path) -> None:
     settings = load_config(path)
     work = Workspace(settings, RunDirectory(default_run_directory(path)), Display())
     checks: dict[str, Callable[[], str]] = {
-        "methods": lambda: ", ".join(m.label for m in work.methods),
+        "methods": lambda: ", ".join(m.label for m in settings.build_methods()),
         "questions": lambda: f"{len(work.task.train):,} to train on, {len(work.task.evaluation):,} held out",
-        "teacher": lambda: load_teacher(settings.teacher, work.task.train).name if settings.teacher.model else "none",
+        "teacher": lambda: open_teacher(work).name if settings.teacher.model else "none",
         "student": lambda: _student(work),
     }
     for name, check in checks.items():

@@ -15,7 +15,7 @@ from symdistill.errors import Interrupted, SymdistillError
 
 app = typer.Typer(
     name="symdistill",
-    help="Turn a large model's reasoning into a small model, and into knowledge you can read.",
+    help="Turn a large model's reasoning into a small model, with the evidence that it works.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -26,7 +26,7 @@ def sample(
     settings = load_config(config, overrides or ())
     directory = run_dir or default_run_directory(config)
     if dry_run:
-        show_price(price(settings, directory, Display()))
+        show_price(price(settings, directory, Display(), needs_method=False))
         return
-    with workspace(settings, directory, Display()) as work:
+    with workspace(settings, directory, Display(), needs_method=False) as work:
         sample_teacher(work)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from symdistill.errors import StoreError
+from symdistill.errors import ConfigError, StoreError
 from symdistill.sampling import exchange
 from symdistill.sampling.store import ResponseStore
 
@@ -31,6 +31,8 @@ def export(
     note: Annotated[str, typer.Option(help="A line for the file's header: who made this, from what.")] = "",
 ) -> None:
     """Write replies to a file that `teacher.model: recorded:FILE` replays and `store import` reads."""
+    if target.is_dir():
+        raise ConfigError(f"{target} is a directory.", "Name a .jsonl or .jsonl.gz file to write.")
     with _open(store) as opened:
         written = exchange.export_store(opened, target, model=model, note=note)
     typer.echo(f"Wrote {written.replies:,} replies and {written.failures:,} failures to {target}.")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from symdistill import content
 from symdistill.prompts import Demonstration, student_messages
@@ -34,6 +34,14 @@ class MethodSettings(Settings):
     training: Mapping[str, Any] = Field(default_factory=dict)
     curation: Mapping[str, Any] = Field(default_factory=dict)
     evaluation: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("label")
+    @classmethod
+    def _names_a_folder(cls, label: str) -> str:
+        """The student is kept in a folder of this name, and a student is replaced by deleting its folder."""
+        if label.startswith(".") or not label.isprintable() or set(label) & set("/\\") or label == "teacher":
+            raise ValueError("a name without slashes, not starting with a dot, and not `teacher`")
+        return label
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import json
 import re
 import struct
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -208,7 +209,9 @@ def quiet() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(transformers|peft|accelerate|torch)\b")
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

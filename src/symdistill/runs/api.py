@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from symdistill import content
 from symdistill.errors import CallFailed, ConfigError, RunDirectoryError
@@ -23,6 +24,9 @@ from symdistill.tasks import parse_answer
 
 if TYPE_CHECKING:
     from symdistill.models.transformers_local import TransformersModel
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class FinishedStudent:
         example = Example("question", question, answer_type=kind, choices=choices)
         sampling = Sampling(max_tokens=self._config.evaluation.max_new_tokens, seed=self._config.seed)
         request = content.request(self.model.name, self._method.prompt(example), sampling)
-        [reply] = asyncio.run(self.model.generate([request]))
+        [reply] = _outside_loops(lambda: asyncio.run(self.model.generate([request])))
         if isinstance(reply, CallFailed):
             raise reply
         return Answer(reply.text, parse_answer(reply.text, kind, choices))
@@ -127,9 +131,21 @@ def run(
     from symdistill.runs.pipeline import run_all
 
     path = Path(config)
-    changes = [f"{key}={content.canonical_json(value)}" for key, value in (overrides or {}).items()]
+    plain = {k: str(v) if isinstance(v, Path) else v for k, v in (overrides or {}).items()}
+    changes = [f"{key}={content.canonical_json(value)}" for key, value in plain.items()]
     settings = load_config(path, changes)
-    return run_all(settings, Path(run_dir) if run_dir else default_run_directory(path), progress)
+    directory = Path(run_dir) if run_dir else default_run_directory(path)
+    return _outside_loops(lambda: run_all(settings, directory, progress))
+
+
+def _outside_loops(work: Callable[[], T]) -> T:
+    """`work`, which runs event loops of its own, done here or, where one runs already (a notebook), in a thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    with ThreadPoolExecutor(1, "symdistill") as thread:
+        return thread.submit(work).result()
 
 
 def open_run(path: str | Path) -> FinishedRun:

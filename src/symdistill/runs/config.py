@@ -51,7 +51,7 @@ class RunConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, data: Any) -> Any:
-        """`method: scotd` means `method: {name: scotd}`."""
+        """`method: scotd` means `method: {name: scotd}`; the same holds in `methods`."""
         if not isinstance(data, Mapping):
             return data
         data = dict(data)
@@ -59,6 +59,8 @@ class RunConfig(Settings):
             data["method"] = {"name": data["method"]}
         if isinstance(data.get("methods"), (list, tuple)):
             data["methods"] = [{"name": m} if isinstance(m, str) else m for m in data["methods"]]
+        elif isinstance(data.get("methods"), str):
+            data["methods"] = [{"name": data["methods"]}]
         return data
 
     def build_methods(self) -> list[Method]:
@@ -161,6 +163,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(
             f"{path}{at}: {problem}.", "Check the indentation and the quotes around that line."
         ) from error
+    except ValueError as error:  # a date that is none, which the parser does not make an error of its own
+        raise ConfigError(f"{path}: {error}.", "Put quotes around text that looks like a date.") from error
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -221,14 +225,17 @@ def _apply(data: dict[str, Any], override: str) -> None:
         raise ConfigError(f"`{override}` is not an override.", "Write key=value, for example training.max_steps=10.")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"The value of `{key}` is not YAML: {text}.", "Quote it for the shell.") from error
     if isinstance(value, str):
         value = _number(value)
     place: Any = data
     for part in parts[:-1]:
         if isinstance(place, list):
-            place = place[_index(part, place, key)]
+            index = _index(part, place, key)
+            if not isinstance(place[index], (dict, list)):
+                place[index] = {"name": place[index]}
+            place = place[index]
             continue
         inner = place.get(part)
         if part == "method" and isinstance(inner, str):

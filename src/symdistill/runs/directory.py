@@ -44,6 +44,7 @@ class RunDirectory:
         self.metrics = path / "metrics.json"
         self.report = path / "report.html"
         self.checkpoints = path / "checkpoints"
+        self._work = (self.store, self.rationales, self.training, self.predictions, self.checkpoints)
 
     def student(self, label: str, *, alone: bool) -> Path:
         """Where a method's student is kept: `student/` when it is the run's only trained method."""
@@ -85,8 +86,8 @@ class RunDirectory:
         if not self.config.exists():
             return
         before, now = self.load_config().identity(), config.identity()
-        if before == now:
-            return
+        if before == now or not any(p.exists() for p in self._work):
+            return  # nothing was bought or made here yet: a configuration that was corrected goes on
         changed = sorted(_differences(before, now))
         shown = ", ".join(f"`{k}`" for k in changed[:4]) + (" and more" if len(changed) > 4 else "")
         raise RunDirectoryError(
@@ -167,6 +168,14 @@ def replacing(path: Path) -> Iterator[IO[str]]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def forget(path: Path) -> None:
+    """Delete a file that may not be there. Raises RunDirectoryError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:

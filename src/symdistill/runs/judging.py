@@ -83,10 +83,17 @@ def held_out(work: Workspace) -> list[Example]:
 
 
 def judge_teacher(work: Workspace, questions: Sequence[Example]) -> Scored:
-    """The teacher's own greedy answers, from the store."""
+    """The teacher's own greedy answers, from the store. Raises DataError when it was not asked for them yet."""
     model = open_teacher(work)
     requests = {r.example_id: r.key for r in held_out_requests(work, model.name)}
-    stored = work.store.completions(requests.values())
+    keys = {requests[q.id] for q in questions if q.id in requests}
+    stored = work.store.completions(keys)
+    unasked = keys - stored.keys() - work.store.failures(keys).keys()
+    if unasked:
+        raise DataError(
+            f"`evaluation.teacher` is set, and the teacher was not asked {len(unasked):,} of the held-out questions.",
+            "Run `symdistill sample` with the same arguments first; what is stored is not bought again.",
+        )
     replies = [[c] if (c := stored.get(requests.get(q.id, ""))) else [] for q in questions]
     return score(
         questions,

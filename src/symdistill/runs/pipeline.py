@@ -13,7 +13,7 @@ from symdistill.runs.directory import RunDirectory
 from symdistill.runs.judging import evaluate_students, held_out
 from symdistill.runs.learning import train_students
 from symdistill.runs.reporting import report_run
-from symdistill.runs.teaching import curate_replies, price_teacher, sample_teacher
+from symdistill.runs.teaching import curate_replies, edited_by_hand, price_teacher, sample_teacher
 from symdistill.runs.workspace import Workspace, workspace
 from symdistill.sampling.estimate import Estimate
 
@@ -28,7 +28,11 @@ def run_all(config: RunConfig, path: Path, progress: Progress | None = None, *, 
         preflight(work, fetch=True)
         if work.needs_teacher or config.evaluation.teacher:
             sample_teacher(work)
-        if work.needs_teacher:
+        if work.needs_teacher and edited_by_hand(work):
+            work.progress.note(
+                " curation   rationales.jsonl was edited by hand and is kept; `symdistill curate` writes it anew"
+            )
+        elif work.needs_teacher:
             curate_replies(work)
         train_students(work)
         evidence = evaluate_students(work)
@@ -66,9 +70,12 @@ def preflight(work: Workspace, *, fetch: bool) -> None:
         work.progress.note(f"            {note}")
 
 
-def price(config: RunConfig, path: Path, progress: Progress | None = None) -> Estimate | None:
+def price(
+    config: RunConfig, path: Path, progress: Progress | None = None, *, needs_method: bool = True
+) -> Estimate | None:
     """What a run would buy, without asking anyone and without leaving a trace. None when no teacher is asked."""
-    config.build_methods()
+    if needs_method:
+        config.build_methods()
     work = Workspace(config, RunDirectory(path), progress or Silent())
     try:
         preflight(work, fetch=False)

@@ -149,7 +149,7 @@ def curation_summaries(work: Workspace) -> list[CurationSummary]:
             shares[row["task"]].append(row["share"])
     return [
         CurationSummary(
-            methods=[m.label for m in work.methods if m.needs == "rationales"],
+            methods=[m.label for m in work.learners],
             kept=sum(row["kept"] for row in told["difficulty"]),
             dropped=Counter(d.reason for d in read_dropped(work.directory.dropped)),
             shares_kept=dict(shares),

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from symdistill import content
 from symdistill.curation import Curated, curate, rationales, read_rationales, write_dropped, write_rationales
 from symdistill.curation.settings import CurationSettings
-from symdistill.errors import DataError
+from symdistill.errors import ConfigError, DataError
 from symdistill.methods import Method
 from symdistill.models.base import LanguageModel
 from symdistill.models.registry import load_teacher
 from symdistill.models.settings import Price
 from symdistill.prompts import teacher_messages
 from symdistill.records import Example, Rationale, Request, Sampling
-from symdistill.runs.directory import write_json
+from symdistill.runs.directory import forget, write_json
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.sampling.limits import Budget, CallLimits
@@ -122,6 +122,10 @@ def sample_teacher(work: Workspace) -> Sampled:
     model = open_teacher(work)
     requests = all_requests(work, model.name)
     if not requests:
+        if not work.needs_teacher:
+            raise ConfigError(
+                "No method of this configuration uses a teacher.", "Add `std-cot` or `scotd` to `methods`."
+            )
         raise DataError("No training question brings a rationale of its own.", "Set `teacher.model` to a teacher.")
     work.progress.note(f" teacher    {model.name}")
     with teacher_sampler(work, model) as sampler:
@@ -150,7 +154,7 @@ def pooled_curation(work: Workspace) -> tuple[CurationSettings, bool]:
     Where methods differ (one keeps wrong answers, one selects), the pool keeps what any of them may want and each
     curates it once more for itself.
     """
-    own = [work.config.curation_for(m) for m in work.methods if m.needs == "rationales"]
+    own = [work.config.curation_for(m) for m in work.learners]
     own = own or [work.config.curation.model_copy(update={"verify": work.config.curation.verify is not False})]
     if all(settings == own[0] for settings in own):
         return own[0], True
@@ -170,6 +174,7 @@ def curate_replies(work: Workspace) -> Curated:
     found = rationales(work.task.train, requests, replies, settings, work.progress)
     curated = curate(found, work.task.train, settings, verify=bool(settings.verify), seed=work.config.seed)
     directory = work.directory
+    forget(directory.curation)  # until it is written anew, rationales.jsonl does not count as edited by hand
     write_rationales(directory.rationales, curated.kept)
     write_dropped(directory.dropped, curated.dropped)
     write_json(
@@ -184,6 +189,7 @@ def curate_replies(work: Workspace) -> Curated:
             "completion_tokens": sum(c.completion_tokens for c in replies.values()),
             "seconds": sum(c.seconds for c in replies.values()),
             "settings": settings.model_dump(mode="json"),
+            "rationales_sha256": content.file_sha256(directory.rationales),
             "difficulty": [dataclasses.asdict(row) for row in curated.difficulty],
         },
     )
@@ -192,6 +198,15 @@ def curate_replies(work: Workspace) -> Curated:
     work.progress.start("curation")
     work.progress.finish(f"kept {len(curated.kept):,} of {len(found):,} rationales   {reasons}")
     return curated
+
+
+def edited_by_hand(work: Workspace) -> bool:
+    """Whether rationales.jsonl has changed since curation wrote it. Raises RunDirectoryError."""
+    directory = work.directory
+    if not directory.rationales.exists() or not directory.curation.exists():
+        return False
+    written = directory.read_json(directory.curation).get("rationales_sha256")
+    return written is not None and content.file_sha256(directory.rationales) != written
 
 
 def pool(work: Workspace) -> list[Rationale]:

@@ -28,7 +28,14 @@ class Workspace:
 
     @cached_property
     def methods(self) -> list[Method]:
-        return self.config.build_methods()
+        """The run's methods; none where only the teacher's part of a run is wanted and none is named."""
+        return self.config.build_methods() if self.config.method is not None or self.config.methods else []
+
+    @cached_property
+    def learners(self) -> list[Method]:
+        """The methods that use a teacher's rationales; few-shot does not where it has demonstrations to show."""
+        shown = self.config.teacher.demonstrations is not None
+        return [m for m in self.methods if m.needs == "rationales" and (m.trains or not shown)]
 
     @cached_property
     def trained(self) -> list[Method]:
@@ -49,7 +56,7 @@ class Workspace:
 
     @property
     def needs_teacher(self) -> bool:
-        return any(m.needs == "rationales" for m in self.methods)
+        return bool(self.learners) or not self.methods
 
     @property
     def key(self) -> str:
@@ -64,17 +71,26 @@ class Workspace:
         if self.config.evaluation.teacher and not self.config.teacher.model:
             raise ConfigError("`evaluation.teacher` is set, and no teacher is named.", "Set `teacher.model`.")
         if self.needs_teacher and not self.config.teacher.model:
-            wanting = next(m.label for m in self.methods if m.needs == "rationales")
+            wanting = f"{self.learners[0].label} uses a teacher's rationales" if self.learners else "A teacher is asked"
             raise ConfigError(
-                f"{wanting} learns from a teacher's rationales, and no teacher is named.",
+                f"{wanting}, and no teacher is named.",
                 "Set `teacher.model`, for example openai:gpt-4o-mini, or `dataset` for rationales the rows carry.",
             )
 
 
 @contextlib.contextmanager
-def workspace(config: RunConfig, path: Path, progress: Progress | None = None) -> Iterator[Workspace]:
-    """Claim a run directory for the length of the block. Raises RunDirectoryError."""
-    config.build_methods()
+def workspace(
+    config: RunConfig, path: Path, progress: Progress | None = None, *, needs_method: bool = True
+) -> Iterator[Workspace]:
+    """Claim a run directory for the length of the block.
+
+    Sampling and curation need no method (`needs_method`): they then treat the replies as std-cot would.
+
+    Raises:
+        ConfigError: no method is named, or one is wrong. RunDirectoryError: the directory cannot be claimed.
+    """
+    if needs_method or config.method is not None or config.methods:
+        config.build_methods()
     directory = RunDirectory(path)
     with directory.claimed(config):
         made = Workspace(config, directory, progress or Silent())

@@ -299,14 +299,14 @@ def _take_completion(draft: Draft, text: str | None) -> None:
 
 def _take_rationales(draft: Draft, get: Callable[[str], Any], row: Mapping[str, Any]) -> None:
     """The row's own columns of rationales, and replies recorded under `teacher`."""
-    for name in ("rationales", "rationale"):
-        value = get(name)
-        texts = value if isinstance(value, list) else [value]
-        draft.explanations += tuple(t for v in texts if (t := _text(v, name, draft.place)) is not None)
     teacher = row.get("teacher")
     replies = teacher.get("completions") if isinstance(teacher, Mapping) else None
     if isinstance(replies, list):
-        draft.rationales += tuple(reply for reply in replies if isinstance(reply, str) and reply.strip())
+        draft.rationales += tuple(text for reply in replies if isinstance(reply, str) and (text := reply.strip()))
+    for name in ("rationales", "rationale"):
+        value = get(name)
+        texts = [_text(v, name, draft.place) for v in (value if isinstance(value, list) else [value])]
+        draft.explanations += tuple(text for text in texts if text is not None and text not in draft.rationales)
 
 
 def _split(value: Any, place: str) -> str | None:

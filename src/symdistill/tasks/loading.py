@@ -72,7 +72,14 @@ def load_task(settings: TaskSettings, seed: int = 0) -> Task:
         notes.append(f"{unlabelled:,} held-out questions have no answer and cannot be evaluated.")
     removed: tuple[Overlap, ...] = ()
     if settings.decontaminate:
-        train, removed = _decontaminated(train, evaluation)
+        kept, removed = decontaminate(train, evaluation)
+        if train and not kept:
+            distinct = len({example.question for example in train})
+            notes.append(
+                f"All {len(train):,} training rows ({distinct:,} different questions) ask what the evaluation asks and "
+                "are left out; check the question column, or keep them with `task.decontaminate: false`."
+            )
+        train = list(kept)
     if settings.limit is not None:
         train, _ = draw(train, settings.limit, seed, "limit", pairs=False)
     if settings.eval_limit is not None:
@@ -164,18 +171,6 @@ def _split(
 def _note_unused(notes: list[str], count: int, why: str) -> None:
     if count:
         notes.append(f"{count:,} {why}: they are not used.")
-
-
-def _decontaminated(train: list[Example], evaluation: list[Example]) -> tuple[list[Example], tuple[Overlap, ...]]:
-    kept, removed = decontaminate(train, evaluation)
-    if train and not kept:
-        distinct = len({example.question for example in train})
-        raise DataError(
-            f"The {len(train):,} training rows ask {distinct:,} different questions, and all of them are evaluation "
-            f"questions too (`{removed[0].id}` is `{removed[0].eval_id}`, …).",
-            "Check the question column; `task.decontaminate: false` trains on them all the same.",
-        )
-    return list(kept), removed
 
 
 def _described(tally: Tally) -> tuple[str, ...]:

@@ -111,12 +111,12 @@ def train(
     log = TrainingLog(log_path, label)
     dev = DevWatch(dev_accuracy, settings.early_stopping_patience, checkpoint_dir) if dev_accuracy else None
     use_cache = student.model.config.use_cache
-    set_seed(seed)
-    model = _with_adapters(student.model, lora) if lora else student.model
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     bf16 = bfloat16_is_native() if settings.bf16 == "auto" else settings.bf16
     try:
         with quiet(), _disk_errors(checkpoint_dir):
+            set_seed(seed)
+            model = _with_adapters(student.model, lora) if lora else student.model
+            trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
             args = _arguments(settings, checkpoint_dir, seed)
             trainer = CompletionTrainer(model, args, encoded.examples, weights, log, bf16=bf16)
             trainer.remove_callback(PrinterCallback)
