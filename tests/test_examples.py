@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from symdistill.models.llama_cpp import own_signal_handlers
+from symdistill.models.recording import read_recording
 from symdistill.runs.config import load_config
+from symdistill.runs.directory import RunDirectory
+from symdistill.runs.teaching import all_requests, open_teacher, sample_teacher
+from symdistill.runs.workspace import Workspace, workspace
+from symdistill.students.loading import smollm2_gguf
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -19,3 +25,38 @@ def test_the_configuration_loads_and_its_files_exist(path: Path) -> None:
     assert config.task.path.exists()
     if config.teacher.demonstrations:
         assert config.teacher.demonstrations.exists()
+
+
+def test_the_recording_covers_the_quickstart() -> None:
+    """Every reply the demo wants is in the file, and the keys are those the program computes today."""
+    config = load_config(EXAMPLES / "quickstart" / "quickstart.yaml")
+    work = Workspace(config, RunDirectory(Path("nowhere")))
+    teacher = open_teacher(work)
+    requests = all_requests(work, teacher.name)
+    recorded = read_recording(EXAMPLES / "quickstart" / "teacher.jsonl.gz").replies
+    assert len(requests) == 360 * 3 + 120
+    assert [r.key for r in requests if r.key not in recorded] == []
+
+
+@pytest.mark.slow
+def test_a_local_server_is_asked_for_real(tmp_path: Path) -> None:
+    """examples/local-server.yaml against llama.cpp's own OpenAI server with a real model."""
+    xllamacpp = pytest.importorskip("xllamacpp")
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(smollm2_gguf())
+    parameters.n_parallel, parameters.n_ctx, parameters.port, parameters.verbosity = 2, 2048, 0, 0
+    with own_signal_handlers():
+        server = xllamacpp.Server(parameters)
+    changes = {
+        "teacher.base_url": f"{server.listening_address}/v1",
+        "task.limit": 3,
+        "teacher.samples": 2,
+        "teacher.max_tokens": 12,
+        "teacher.concurrency": 2,
+    }
+    config = load_config(EXAMPLES / "local-server.yaml", [f"{key}={value}" for key, value in changes.items()])
+    with workspace(config, tmp_path / "run") as work:
+        sampled = sample_teacher(work)
+    assert len(sampled.completions) == 6
+    assert all(c.text and c.completion_tokens for c in sampled.completions.values())
+    del server

@@ -1,9 +1,9 @@
-"""symdistill: turn a large language model's reasoning into a small model plus knowledge that people can read.
+"""symdistill: turn a large language model's reasoning into a small model, with the evidence that it works.
 
     import symdistill as sd
     run = sd.run("symdistill.yaml", overrides={"student.model": "Qwen/Qwen2.5-0.5B"})
     run.metrics                       # rows as in metrics.json
-    run.student().answer("2 + 3 =")   # Answer(text, answer)
+    run.student("scotd").answer("2 + 3 =")   # Answer(text, answer)
 
 Everything here is imported on first use, so that `import symdistill` stays light.
 """

@@ -105,6 +105,11 @@ def test_only_scotd_without_labels_keeps_wrong_rationales(name: str, settings: d
     assert build(name, **settings).verify is verify
 
 
+def test_scotd_without_labels_votes_with_thirty_samples() -> None:
+    assert build("scotd", setting="few-shot").votes == 30
+    assert build("scotd").votes is None
+
+
 class Recorder:
     """Stands for the sampler: notes what is asked, answers with the sample index, fails where it is told to."""
 

@@ -673,7 +673,10 @@ def test_progress_counts_and_shows_rate_cost_and_failures(store):
     assert told.facts["cost"].startswith("$0.00")
     assert told.facts["failed"] == "1"
     assert "left" in told.facts
-    assert told.summary.startswith("59 of 60 replies in the store, 1 failed, $")
+    assert told.summary.startswith("59 of 60 replies in the store, 1 failed, 49 bought, $0.00")
+    sampled(store, reply, requests[:10], progress=told)
+    assert told.started[-1] == ("teacher", 10, 10)
+    assert told.summary == "10 of 10 replies in the store, 0 to buy, $0.00"
 
 
 def test_a_long_pause_is_said_once(store):

@@ -192,31 +192,29 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path[:0] = {paths!r}
-from test_supervised import Watch, run
-run(Path({place!r}), progress=Watch(5, lambda: os.kill(os.getpid(), signal.SIGKILL)), **{changes!r})
+place, kind, *paths = sys.argv[1:]
+sys.path[:0] = paths
+from test_supervised import ADAPTERS, Watch, run
+kill = Watch(5, lambda: os.kill(os.getpid(), signal.SIGKILL))
+run(Path(place), lora=ADAPTERS[kind], progress=kill)
 """
+ADAPTERS = {"full": None, "lora": LoraSettings(r=4, dropout=0.2)}
 
 
-@pytest.mark.parametrize("lora", [None, 4], ids=["full", "lora"])
+@pytest.mark.parametrize("kind", ["full", "lora"])
 def test_a_killed_training_ends_with_the_same_weights(
-    whole: tuple[Path, TrainingResult, Student], tmp_path: Path, lora: int | None
+    whole: tuple[Path, TrainingResult, Student], tmp_path: Path, kind: str
 ) -> None:
     here = Path(__file__).parent
-    changes = "{'lora': __import__('symdistill').students.settings.LoraSettings(r=4, dropout=0.2)}" if lora else "{}"
-    code = KILLED.replace("{changes!r}", changes).format(paths=[str(here), str(here.parent)], place=str(tmp_path))
-    code = code.replace("import os, signal, sys", "import os, signal, sys, symdistill.students.settings")
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), kind, str(here), str(here.parent)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert process.returncode == -signal.SIGKILL, process.stderr
-    assert len(lines(tmp_path)) in (4, 5)
-    settings = LoraSettings(r=lora, dropout=0.2) if lora else None
-    _, student = run(tmp_path, lora=settings)
-    if lora:
-        _, expected = run(tmp_path / "whole", lora=settings)
-    else:
-        expected = whole[2]
+    assert [r["step"] for r in lines(tmp_path / "killed")] == [1, 2, 3, 4]
+    assert [p.name for p in (tmp_path / "killed" / "checkpoints").iterdir()] == ["checkpoint-3"]
+    _, student = run(tmp_path / "killed", lora=ADAPTERS[kind])
+    expected = whole[2] if kind == "full" else run(tmp_path / "whole", lora=ADAPTERS[kind])[1]
     assert same(weights(student), weights(expected))
-    assert [r["step"] for r in lines(tmp_path)] == list(range(1, 9))
+    assert [r["step"] for r in lines(tmp_path / "killed")] == list(range(1, 9))
 
 
 def test_lora_is_merged_into_the_saved_student(tmp_path: Path) -> None:

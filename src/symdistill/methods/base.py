@@ -76,6 +76,11 @@ class Method(ABC):
         return True
 
     @property
+    def votes(self) -> int | None:
+        """Samples that vote on an answer, where `evaluation.self_consistency` does not say; None for greedy alone."""
+        return None
+
+    @property
     def group_weights(self) -> Mapping[str, float]:
         """λ of each group of training examples; groups not named weigh 1."""
         return {}

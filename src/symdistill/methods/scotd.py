@@ -3,8 +3,8 @@
 1. A teacher with a hand-written few-shot prompt draws N rationales (r̃, ã) for each question, unconditioned
    (`teacher.samples: 30`, `teacher.temperature: 1.0`, `teacher.max_tokens: 256`, `teacher.demonstrations`).
 2. `setting: few-shot` uses no label: every sample with a parsable answer stays, and the student answers by
-   self-consistency (`evaluation.self_consistency: 30`, T=0.7). `setting: supervised` drops samples with a wrong ã
-   and decodes greedily.
+   self-consistency (30 samples, T=0.7, unless `evaluation.self_consistency` says otherwise). `setting: supervised`
+   drops samples with a wrong ã and decodes greedily.
 3. The student maximises E_C[log S(r̃, ã | q)] over all of them.
 4. Which samples matter, at an equal budget (section 4 of the paper): `curation: {select: …, budget: 5}` with random,
    diversity, likelihood or open-endedness.
@@ -43,6 +43,10 @@ class Scotd(Method):
     @property
     def verify(self) -> bool:
         return self.settings.setting == "supervised"
+
+    @property
+    def votes(self) -> int | None:
+        return None if self.settings.setting == "supervised" else 30
 
     def training_examples(self, material: Material) -> list[TrainingExample]:
         by_id = {e.id: e for e in material.examples}

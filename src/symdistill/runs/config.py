@@ -109,8 +109,11 @@ class RunConfig(Settings):
         return section
 
     def evaluation_for(self, method: Method) -> EvaluationSettings:
-        """The `evaluation` section as this method changes it."""
-        return _override(self.evaluation, method.settings.evaluation, f"evaluation (of {method.label})")
+        """The `evaluation` section as this method changes it, with the votes it asks for where nothing is said."""
+        section = _override(self.evaluation, method.settings.evaluation, f"evaluation (of {method.label})")
+        if section.self_consistency is None and method.votes:
+            section = section.model_copy(update={"self_consistency": method.votes})
+        return section
 
     def identity(self) -> dict[str, Any]:
         """What makes two configurations the same run: everything but transport, budgets and evaluation."""

@@ -64,7 +64,8 @@ def build_examples(method: Method, material: Material) -> list[TrainingExample]:
 
 def train_student(work: Workspace, method: Method, material: Material, examples: list[TrainingExample]) -> Path:
     """Train one student, or find it trained."""
-    from symdistill.students.loading import load_student
+    from symdistill.models.weights import directory_fingerprint
+    from symdistill.students.loading import load_student, locate_student
     from symdistill.training import train
 
     settings = work.config.training_for(method)
@@ -78,6 +79,7 @@ def train_student(work: Workspace, method: Method, material: Material, examples:
             "examples": [dataclasses.asdict(e) for e in examples],
             "training": settings.model_dump(mode="json"),
             "student": work.config.student.model_dump(mode="json", exclude={"batch_size", "dtype"}),
+            "base": directory_fingerprint(locate_student(work.config.student)),
             "groups": dict(method.group_weights),
             "seed": seed,
         },
@@ -118,7 +120,8 @@ def train_student(work: Workspace, method: Method, material: Material, examples:
     write_json(target / CARD, card)
     for finding in findings:
         work.progress.note(f"            {method.label}: {finding}")
-    shutil.rmtree(work.directory.checkpoints / f"{method.label}-{fingerprint[-8:]}", ignore_errors=True)
+    for left in work.directory.checkpoints.glob(f"{method.label}-????????"):
+        shutil.rmtree(left, ignore_errors=True)  # those of trainings that were given up as well
     return target
 
 

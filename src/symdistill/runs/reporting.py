@@ -134,7 +134,6 @@ def teacher_summary(work: Workspace) -> TeacherSummary | None:
         cost_usd=told["cost_usd"],
         prompt_tokens=told["prompt_tokens"],
         generated_tokens=told["completion_tokens"],
-        seconds=told["seconds"],
     )
 
 

@@ -55,7 +55,8 @@ def held_out_requests(work: Workspace, model: str) -> list[Request]:
     """One greedy reply to each held-out question; of a `dataset` teacher, those whose row carries one."""
     teacher = work.config.teacher
     sampling = Sampling(max_tokens=teacher.max_tokens, seed=work.config.seed, stop=teacher.stop)
-    asked = [e for e in work.task.evaluation if e.rationales or teacher.model != "dataset"]
+    held_out = work.task.evaluation[: work.config.evaluation.limit]
+    asked = [e for e in held_out if e.rationales or teacher.model != "dataset"]
     return [
         content.request(
             model,
@@ -187,7 +188,6 @@ def curate_replies(work: Workspace) -> Curated:
             "cost_usd": sum(c.cost_usd for c in replies.values()),
             "prompt_tokens": sum(c.prompt_tokens for c in replies.values()),
             "completion_tokens": sum(c.completion_tokens for c in replies.values()),
-            "seconds": sum(c.seconds for c in replies.values()),
             "settings": settings.model_dump(mode="json"),
             "rationales_sha256": content.file_sha256(directory.rationales),
             "difficulty": [dataclasses.asdict(row) for row in curated.difficulty],

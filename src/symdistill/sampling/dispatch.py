@@ -1,9 +1,13 @@
 """Asking a model many times: what goes out when, what comes back, and what is written down.
 
-One `Dispatch` is one list of requests on one event loop. Everything happens in `_turn`, which runs at most once per
-turn of the loop, however many calls came back in it: take what came back, choose what goes out next, write replies,
-costs and reservations in one transaction, then let the next calls go. A slot is free again only when what it brought
-is stored, so a process killed at any moment has at most `concurrency` calls that nothing knows about.
+One `Dispatch` is one list of requests on one event loop. Everything happens in `_turn`, once for every call that comes
+back: take what it brought, choose what goes out next, write replies, costs and reservations in one transaction, then
+let the next calls go. A slot is free again only when what it brought is stored, so a process killed at any moment has
+at most `concurrency` calls that nothing knows about.
+
+The task that had a reply sends the next request itself, before the event loop turns to anything else. Collecting the
+replies of one turn of the loop would save transactions, but when many arrive together the server would wait until the
+last of them is dealt with.
 """
 
 from __future__ import annotations
@@ -23,7 +27,11 @@ from symdistill.sampling.health import Health
 from symdistill.sampling.limits import NOTHING, CallLimits, Cost, Pace, Purse, Window
 from symdistill.sampling.store import ResponseStore
 
+_LONG_SECONDS = 0.25
+
 Row = tuple[Request, Completion | Failure]
+Outcome = Sequence[Completion | CallFailed] | BaseException
+"""What a call came back with: one outcome a request, or what was raised."""
 
 
 class OverBudget(Exception):
@@ -81,10 +89,11 @@ class Dispatch:
         self._window = Window(model.capacity.concurrency)
         self._pending = deque(grouped(requests, model.capacity))
         self._delayed: list[tuple[float, int, list[Ask]]] = []
-        self._under_way: dict[asyncio.Task[Sequence[Completion | CallFailed]], Call] = {}
-        self._returned: list[asyncio.Task[Sequence[Completion | CallFailed]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = 0
         self._numbers = 0
         self._turn_due = False
+        self._busy_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._problem: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,16 +118,16 @@ class Dispatch:
         finally:
             if self._timer:
                 self._timer.cancel()
-            for task in self._under_way:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._under_way, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._problem is not None:
             raise self._problem
 
     @property
     def under_way(self) -> int:
         """Calls that have left and are not back."""
-        return len(self._under_way)
+        return self._under_way
 
     @property
     def pause(self) -> float:
@@ -128,7 +137,7 @@ class Dispatch:
     def stop(self) -> None:
         """Let nothing more leave and wait for what is under way; called again, wait for nothing."""
         if self.stopped:
-            for task in self._under_way:
+            for task in self._tasks:
                 task.cancel()
         self.stopped = True
         self._schedule()
@@ -140,29 +149,36 @@ class Dispatch:
             self._turn_due = True
             self._loop.call_soon(self._turn)
 
-    def _turn(self) -> None:
-        self._turn_due = False
+    def _turn(self, back: Call | None = None, outcome: Outcome = ()) -> Call | None:
+        """Deal with what came back and let the next calls go; the task that was back makes the one returned."""
+        if back is None:
+            self._turn_due = False
         if self._done.done():
-            return
+            return None
+        mine: Call | None = None
         try:
             now = self._now()
             rows: list[Row] = []
-            for task in self._returned:
-                self._take(self._under_way.pop(task), task, rows, now)
-            self._returned.clear()
+            if back is not None:
+                self._under_way -= 1
+                self._take(back, outcome, rows, now)
             calls = self._choose(now)
             unwritten = self.purse.written()
             if rows or unwritten != NOTHING:
                 self._store.add(rows, self._run, usd=unwritten.usd, tokens=unwritten.tokens)
+            self._under_way += len(calls)
+            if back is not None and calls:
+                mine = calls.pop(0)
             for call in calls:
                 self._launch(call)
             self._on_turn()
         except BaseException as problem:
             self._problem = problem
             self._done.set_result(None)
-            return
+            return None
         if not self._under_way and (self._ending or not (self._pending or self._delayed)):
             self._done.set_result(None)
+        return mine
 
     def _now(self) -> float:
         assert self._loop is not None
@@ -174,13 +190,34 @@ class Dispatch:
 
     def _launch(self, call: Call) -> None:
         assert self._loop is not None
-        task = self._loop.create_task(_asked(self._model, [ask.request for ask in call.asks]))
-        self._under_way[task] = call
-        task.add_done_callback(self._back)
+        task = self._loop.create_task(self._ask(call))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def _back(self, task: asyncio.Task[Sequence[Completion | CallFailed]]) -> None:
-        self._returned.append(task)
-        self._schedule()
+    async def _ask(self, first: Call) -> None:
+        """Make a call, and those that take its place."""
+        call: Call | None = first
+        while call is not None:
+            outcome: Outcome
+            try:
+                outcome = await self._model.generate([ask.request for ask in call.asks])
+            except BaseException as problem:  # none is lost: `_take` settles the call and ends the run where it must
+                outcome = problem
+            call = self._turn(call, outcome)
+            if self._loop_waits():
+                await asyncio.sleep(0)
+
+    def _loop_waits(self) -> bool:
+        """Whether the event loop has not come around for long: a model that never waits must let signals through."""
+        assert self._loop is not None
+        now = self._loop.time()
+        if self._busy_since is None:
+            self._busy_since = now
+            self._loop.call_soon(self._came_around)
+        return now - self._busy_since > _LONG_SECONDS
+
+    def _came_around(self) -> None:
+        self._busy_since = None
 
     # What goes out
 
@@ -190,7 +227,7 @@ class Dispatch:
             self._pending.appendleft(heapq.heappop(self._delayed)[2])
         wake = self._delayed[0][0] if self._delayed else None
         while self._pending and not self._ending:
-            busy = len(self._under_way) + len(calls)
+            busy = self._under_way + len(calls)
             if busy >= (1 if self._health.gone else self._window.size):
                 break
             asks = self._pending[0]
@@ -242,34 +279,29 @@ class Dispatch:
 
     # What comes back
 
-    def _take(
-        self, call: Call, task: asyncio.Task[Sequence[Completion | CallFailed]], rows: list[Row], now: float
-    ) -> None:
+    def _take(self, call: Call, outcome: Outcome, rows: list[Row], now: float) -> None:
         """Settle a call that is back: rows for what is final, another place in the queue for the rest."""
-        problem: BaseException | None = asyncio.CancelledError() if task.cancelled() else task.exception()
-        outcomes: Sequence[Completion | CallFailed]
-        if problem is None:
-            outcomes = task.result()
-        elif isinstance(problem, CallFailed):
-            outcomes = shared(problem, len(call.asks))
-        elif isinstance(problem, ServerUnreachable):
-            self._unreachable(call, problem, now)
+        if isinstance(outcome, ServerUnreachable):
+            self._unreachable(call, outcome, now)
             return
-        else:
-            self._end(call, problem)
+        if isinstance(outcome, BaseException) and not isinstance(outcome, CallFailed):
+            self._end(call, outcome)
             return
+        if not isinstance(outcome, CallFailed) and len(outcome) != len(call.asks):
+            outcome = CallFailed("malformed", f"{len(outcome)} replies came to {len(call.asks)} requests")
+        outcomes = shared(outcome, len(call.asks)) if isinstance(outcome, CallFailed) else outcome
         again: list[Ask] = []
         later: list[Ask] = []
         failed: list[CallFailed] = []
-        for ask, bound, outcome in zip(call.asks, call.bounds, outcomes, strict=True):
-            if isinstance(outcome, Completion):
-                rows.append((ask.request, self._reply(ask, bound, outcome)))
+        for ask, bound, reply in zip(call.asks, call.bounds, outcomes, strict=True):
+            if isinstance(reply, Completion):
+                rows.append((ask.request, self._reply(bound, reply)))
                 continue
-            failed.append(outcome)
-            if outcome.kind in ("rate_limited", "unreachable"):
+            failed.append(reply)
+            if reply.kind in ("rate_limited", "unreachable"):
                 self._settle(bound, NOTHING)
                 again.append(ask)
-            elif self._failed(ask, bound, outcome, rows):
+            elif self._failed(ask, bound, reply, rows):
                 later.append(ask)
         self._learn(call, failed, now)
         if again:
@@ -279,7 +311,7 @@ class Dispatch:
             due = now + self._health.backoff(max(ask.tries for ask in later))
             heapq.heappush(self._delayed, (due, self._numbers, later))
 
-    def _reply(self, ask: Ask, bound: Cost, reply: Completion) -> Completion:
+    def _reply(self, bound: Cost, reply: Completion) -> Completion:
         told = reply.prompt_tokens or reply.completion_tokens
         # Where the server does not say what a reply took, it is booked at its upper bound.
         cost = self.purse.cost(reply.prompt_tokens, reply.completion_tokens) if told else bound
@@ -346,10 +378,3 @@ class Dispatch:
             self._settle(bound, bound if unknown else NOTHING)
         if not unknown and self._problem is None:
             self._problem = problem
-
-
-async def _asked(model: LanguageModel, requests: Sequence[Request]) -> Sequence[Completion | CallFailed]:
-    replies = await model.generate(requests)
-    if len(replies) != len(requests):
-        raise CallFailed("malformed", f"{len(replies)} replies came to {len(requests)} requests")
-    return replies

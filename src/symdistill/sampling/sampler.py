@@ -149,7 +149,7 @@ class Sampler:
             if planned.to_ask:
                 return self._ask(planned, stage)
         self._progress.start(stage, len(planned.requests), len(planned.requests))
-        self._progress.finish(_summary(len(planned.requests), len(planned.completions), len(planned.given_up), None))
+        self._progress.finish(f"{_summary(planned, 0, len(planned.given_up))}, 0 to buy, $0.00")
         _refuse_nothing(planned.requests, planned.completions, planned.given_up)
         return _sampled(planned, planned.completions, planned.given_up, Cost())
 
@@ -200,8 +200,9 @@ class Sampler:
             meter.show(dispatch.tally, spent.usd, None)
             stored = len(planned.completions) + dispatch.tally.replies
             failures = len(planned.given_up) + dispatch.tally.failures.total()
-            usd = spent.usd if self._price is not None else None
-            self._progress.finish(_summary(len(planned.requests), stored, failures, usd))
+            cost = f", {dollars(spent.usd)}" if self._price is not None else ""
+            bought = dispatch.tally.replies
+            self._progress.finish(f"{_summary(planned, bought, failures)}, {bought:,} bought{cost}")
         completions = self._store.completions(planned.requests)
         left = [key for key in planned.requests if key not in completions]
         failures_now = self._store.failures(left)
@@ -304,10 +305,6 @@ def _all_failed(kind: Any, count: int, total: int, example: str) -> CallFailed:
     return error
 
 
-def _summary(total: int, stored: int, failures: int, usd: float | None) -> str:
-    parts = [f"{stored:,} of {total:,} replies in the store"]
-    if failures:
-        parts.append(f"{failures:,} failed")
-    if usd is not None:
-        parts.append(dollars(usd))
-    return ", ".join(parts)
+def _summary(planned: Plan, bought: int, failures: int) -> str:
+    text = f"{len(planned.completions) + bought:,} of {len(planned.requests):,} replies in the store"
+    return f"{text}, {failures:,} failed" if failures else text

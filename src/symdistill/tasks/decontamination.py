@@ -46,6 +46,7 @@ _OWN_SHARE = 0.25
 _EVAL_COUNT = 3
 _TRAIN_COUNT = 5
 _TRAIN_SHARE = 0.02
+_TABLE_BITS = 24
 
 # One Chinese or Japanese character, a number, a word, or a sign that is not sentence punctuation.
 _TOKEN = re.compile(
@@ -116,7 +117,7 @@ def _shared_runs(
     vocabulary: defaultdict[str, int] = defaultdict(count().__next__)
     theirs = _Runs(eval_tokens, vocabulary)
     ours = _Runs(train_tokens, vocabulary)
-    met = ours.whole & np.isin(ours.grams, theirs.grams)
+    met = ours.whole & _among(ours.grams, theirs.grams)
     family = _numbered([example.contrast_of or example.id for example in evaluation])
     template = np.concatenate(
         [
@@ -151,8 +152,8 @@ def _meetings(theirs: _Runs, their_own: Flags, ours: _Runs, our_own: Flags) -> t
     import numpy as np
 
     their_places, our_places = np.flatnonzero(their_own), np.flatnonzero(our_own)
-    order = np.argsort(theirs.grams[their_places], kind="stable")
-    their_places = their_places[order]
+    their_places = their_places[np.argsort(theirs.grams[their_places])]
+    our_places = our_places[np.argsort(ours.grams[our_places])]  # in order, so that the search stays near its last hit
     known, sought = theirs.grams[their_places], ours.grams[our_places]
     low, high = np.searchsorted(known, sought, "left"), np.searchsorted(known, sought, "right")
     times = high - low
@@ -184,7 +185,7 @@ class _Runs:
         """The runs inside one question that hold no word of a template."""
         import numpy as np
 
-        covered = self._covered(np.isin(self.grams, template) & self.whole)
+        covered = self._covered(_among(self.grams, template) & self.whole)
         before = np.concatenate([[0], np.cumsum(covered)])
         own: Flags = self.whole & (before[RUN:] == before[: len(self.grams)])
         return own
@@ -213,6 +214,18 @@ def _mixed(values: Hashes) -> Hashes:
     values = (values + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xD6E8FEB86659FD93)
     values = (values ^ (values >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return values ^ (values >> np.uint64(32))
+
+
+def _among(values: Hashes, known: Hashes) -> Flags:
+    """Which values are known: their leading bits are looked up first, so that few have to be sorted."""
+    import numpy as np
+
+    rest = np.uint64(64 - _TABLE_BITS)
+    table = np.zeros(1 << _TABLE_BITS, dtype=np.bool_)
+    table[known >> rest] = True
+    found: Flags = table[values >> rest]
+    found[found] = np.isin(values[found], known)
+    return found
 
 
 def _frequent(grams: Hashes, question: Integers, most: float) -> Hashes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ _LABELS = 20
 """A task with at most so many different short answers, each given twice on average, has labels."""
 _LABEL_WORDS = 4
 _LABEL_CHARACTERS = 40
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ def infer_types(drafts: Sequence[Draft], name: str) -> dict[str, AnswerType]:
 
 def _type_of(golds: Sequence[str]) -> AnswerType:
     distinct = set(golds)
-    if all(lone_number(gold) is not None for gold in distinct):
+    if all(_INTEGER.fullmatch(gold) or lone_number(gold) is not None for gold in distinct):
         return "number"
     short = all(len(gold) <= _LABEL_CHARACTERS and len(gold.split()) <= _LABEL_WORDS for gold in distinct)
     folded = {gold.casefold() for gold in distinct}
