@@ -101,15 +101,15 @@ def test_a_dead_server_is_one_clear_error(tmp_path: Path) -> None:
 def test_a_budget_ends_the_run_before_it_is_passed(tmp_path: Path) -> None:
     with LoopbackServer() as server:
         price = {"input": 1.0, "output": 1.0}
-        config = write_config(tmp_path, server.base_url, price=price, budget_usd=0.005, max_tokens=50)
+        config = write_config(tmp_path, server.base_url, price=price, budget_usd=0.002, max_tokens=50)
         done = subprocess.run(command(tmp_path, config), capture_output=True, text=True, check=False)
         assert done.returncode == 3
-        assert "budget of $0.005" in done.stderr
+        assert "budget of $0.002" in done.stderr
         assert "Raise `teacher.budget_usd` and run again." in done.stderr
         with ResponseStore(tmp_path / "run" / "store.sqlite") as store:
             models = store.stats().models
             assert 0 < sum(m.replies for m in models) < TOTAL
-            assert sum(m.cost_usd for m in models) <= 0.005
+            assert sum(m.cost_usd for m in models) <= 0.002
 
 
 def test_no_key_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

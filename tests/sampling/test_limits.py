@@ -71,7 +71,7 @@ def test_a_rate_is_reached_and_what_is_given_back_may_go():
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=40), st.floats(0, 5))
 def test_a_purse_never_lets_go_what_would_pass_the_budget(calls, budget):
     purse = Purse(Budget(usd=budget), Price(input=1, output=1), Cost())
-    written = 0.0
+    ledger = 0.0
     on_replies = 0.0
     under_way: list[tuple[Cost, Cost]] = []
     for bound_usd, share in calls:
@@ -84,10 +84,11 @@ def test_a_purse_never_lets_go_what_would_pass_the_budget(calls, budget):
             continue
         purse.reserve(bound)
         under_way.append((bound, Cost(bound_usd * share, 5)))
-        written += purse.written().usd
-        # Whatever happens now, what is known of and what may still come stay within the budget.
-        assert on_replies + written <= budget + 1e-9
+        ledger += purse.unwritten().usd
         assert purse.spent.usd + purse.reserved.usd <= budget + 1e-9
+        # Should the process die now, the ledger knows of every call under way, and of not much more.
+        assert on_replies == pytest.approx(purse.spent.usd)
+        assert purse.reserved.usd - 1e-9 <= ledger <= 2 * purse.reserved.usd + 1e-9
 
 
 def test_the_ledger_balances():
@@ -103,8 +104,8 @@ def test_the_ledger_balances():
         purse.settle(bound, Cost())  # one that never arrived
         assert purse.spent == Cost(62.0, 25)
         assert purse.reserved == Cost()
-        assert purse.written() == Cost(40.0, 15)
-        assert purse.written() == Cost()
+        assert purse.unwritten() == Cost(40.0, 15)
+        assert purse.unwritten() == Cost()
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ class Dispatch:
                 self._under_way -= 1
                 self._take(back, outcome, rows, now)
             calls = self._choose(now)
-            unwritten = self.purse.written()
+            unwritten = self.purse.unwritten()
             if rows or unwritten != NOTHING:
                 self._store.add(rows, self._run, usd=unwritten.usd, tokens=unwritten.tokens)
             self._under_way += len(calls)
