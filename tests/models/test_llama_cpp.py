@@ -111,10 +111,13 @@ def test_ctrl_c_ends_a_long_reply(weights: Path, tmp_path: Path) -> None:
         "    model = LlamaCppModel(Path(sys.argv[1]), slots=1, context=8192, threads=1)\n"
         "    question = (Message('user', 'Count for ever.'),)\n"
         "    ask = lambda n: model.generate([content.request('m', question, Sampling(1.5, n))])\n"
-        "    await ask(1)\n"
-        "    print('loaded', flush=True)\n"
-        "    await ask(8000)\n"
-        "    print('finished', flush=True)\n"
+        "    try:\n"
+        "        await ask(1)\n"
+        "        print('loaded', flush=True)\n"
+        "        await ask(8000)\n"
+        "        print('finished', flush=True)\n"
+        "    finally:\n"
+        "        await model.close()\n"
         "asyncio.run(main())\n"
     )
     process = subprocess.Popen(
