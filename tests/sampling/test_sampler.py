@@ -28,6 +28,7 @@ from symdistill.errors import (
 from symdistill.models import Capacity, Price, ScriptedModel, byte_bound
 from symdistill.records import Completion, Message, Sampling
 from symdistill.sampling import Budget, CallLimits, ResponseStore, Sampler, estimate
+from symdistill.sampling.prices import FREE
 
 SAMPLING = Sampling(temperature=0.7, max_tokens=20)
 QUICK = CallLimits(backoff_seconds=0.001, reach_seconds=0.4, reconnect_seconds=0.8)
@@ -677,6 +678,12 @@ def test_progress_counts_and_shows_rate_cost_and_failures(store):
     sampled(store, reply, requests[:10], progress=told)
     assert told.started[-1] == ("teacher", 10, 10)
     assert told.summary == "10 of 10 replies in the store, 0 to buy, $0.00"
+
+
+def test_replies_of_a_model_that_runs_here_are_not_called_bought(store):
+    told = Told()
+    sampled(store, reply, wanted(3), price=FREE, progress=told)
+    assert told.summary == "6 of 6 replies in the store, 6 new"
 
 
 def test_a_long_pause_is_said_once(store):

@@ -13,8 +13,8 @@ import torch
 from transformers import Cohere2Config, Cohere2ForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from symdistill.students.formatting import EncodedExample
-from symdistill.training.collation import Collator, LengthGroupedBatches
-from symdistill.training.losses import completion_logits, group_sizes, step_loss
+from symdistill.training.collation import Collator
+from symdistill.training.losses import CompletionLoss, group_sizes
 from tiny import tiny_model
 
 
@@ -47,16 +47,17 @@ def plain_loss(model: Any, examples: Sequence[EncodedExample], lambdas: Mapping[
     return total
 
 
-def our_loss(model: Any, batches: Sequence[Sequence[EncodedExample]], lambdas: Mapping[str, float]) -> float:
-    """One optimiser step over micro-batches: the sum of their shares, each with its own backward pass."""
+def our_loss(
+    model: Any, examples: Sequence[EncodedExample], lambdas: Mapping[str, float], batch_size: int, chunked: bool = True
+) -> float:
+    """One optimiser step over separate rows: the sum of its batches' shares, each with its own backward pass."""
     groups = sorted(lambdas)
-    collate = Collator(groups, pad_id=0)
-    collated = [collate(b) for b in batches]
-    sizes = group_sizes(collated, len(groups))
-    weights = torch.tensor([lambdas[g] for g in groups], dtype=torch.float64)
+    batches = Collator(groups, batch_size=batch_size)(examples)
+    sizes = group_sizes(batches, len(groups))
+    loss = CompletionLoss(model, torch.tensor([lambdas[g] for g in groups], dtype=torch.float64), chunked=chunked)
     total = 0.0
-    for batch in collated:
-        share = step_loss(completion_logits(model, batch, model.get_output_embeddings()), batch, sizes, weights)
+    for batch in batches:
+        share = loss(model, batch, sizes)
         share.backward()
         total += float(share.detach())
     return total
@@ -82,37 +83,61 @@ def decoders() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["tied", "untied", "soft-capped", "scaled"])
-@pytest.mark.parametrize(
-    "cuts", [[6], [2, 4, 6], [1, 2, 3, 4, 5, 6]], ids=["one batch", "three batches", "rows by themselves"]
-)
-def test_loss_and_gradients_equal_the_plain_computation(kind: str, cuts: list[int]) -> None:
+@pytest.mark.parametrize("batch_size", [6, 4, 1])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_loss_and_gradients_equal_the_plain_computation(kind: str, batch_size: int, chunked: bool) -> None:
     model = decoders()[kind].eval()
     expected = plain_loss(model, EXAMPLES, LAMBDAS)
     expected.backward()
     wanted = gradients(model)
     model.zero_grad()
-    batches = [EXAMPLES[a:b] for a, b in zip([0, *cuts], cuts, strict=False)]
-    assert our_loss(model, batches, LAMBDAS) == pytest.approx(expected.item(), rel=1e-5)
+    assert our_loss(model, EXAMPLES, LAMBDAS, batch_size, chunked) == pytest.approx(expected.item(), rel=1e-5)
     got = gradients(model)
     assert got.keys() == wanted.keys()
     for name, gradient in wanted.items():
         torch.testing.assert_close(got[name], gradient, rtol=1e-4, atol=1e-6 * float(gradient.abs().max() + 1e-8))
 
 
-def test_the_head_sees_predicting_positions_only() -> None:
+def test_chunks_of_labels_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
-    rows: list[tuple[int, ...]] = []
-    model.lm_head.register_forward_hook(lambda _m, _a, out: rows.append(tuple(out.shape)))
-    our_loss(model, [EXAMPLES], LAMBDAS)
-    assert rows == [(1, sum(e.completion_length for e in EXAMPLES), 260)]
+    whole = our_loss(model, EXAMPLES, LAMBDAS, 6)
+    wanted = gradients(model)
+    model.zero_grad()
+    monkeypatch.setattr("symdistill.training.losses.CHUNK", 7)
+    assert our_loss(model, EXAMPLES, LAMBDAS, 6) == pytest.approx(whole, rel=1e-6)
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_head_with_a_bias_learns_it_in_chunks() -> None:
+    model = tiny_model(tie_word_embeddings=False)
+    model.lm_head = torch.nn.Linear(32, 260, bias=True)
+    our_loss(model, EXAMPLES, LAMBDAS, 6, chunked=False)
+    wanted = gradients(model)
+    model.zero_grad()
+    our_loss(model, EXAMPLES, LAMBDAS, 6)
+    assert "lm_head.bias" in wanted
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("chunked", "rows"), [(False, sum(e.completion_length for e in EXAMPLES)), (True, 1)])
+def test_the_head_sees_predicting_positions_only(chunked: bool, rows: int) -> None:
+    model = tiny_model()
+    shapes: list[tuple[int, ...]] = []
+    our_loss(model, EXAMPLES[:1], {"a": 1.0}, 6, chunked)
+    model.lm_head.register_forward_hook(lambda _m, _a, out: shapes.append(tuple(out.shape)))
+    our_loss(model, EXAMPLES, LAMBDAS, 6, chunked)
+    assert shapes[-1] == (1, rows, 260)
     model(input_ids=torch.tensor([[1, 2, 3]]))
-    assert rows[-1] == (1, 3, 260), "nothing of it is left on the model"
+    assert shapes[-1] == (1, 3, 260), "nothing of it is left on the model"
 
 
-def test_a_model_whose_head_is_not_to_be_found_has_the_same_loss() -> None:
+def test_a_model_whose_head_is_not_to_be_found_has_the_same_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
-    batch = Collator(["a", "b", "c"], 0)(EXAMPLES)
-    torch.testing.assert_close(completion_logits(model, batch, None), completion_logits(model, batch, model.lm_head))
+    expected = our_loss(model, EXAMPLES, LAMBDAS, 6)
+    monkeypatch.setattr(model, "get_output_embeddings", lambda: None)
+    assert our_loss(model, EXAMPLES, LAMBDAS, 6) == pytest.approx(expected, rel=1e-6)
 
 
 def test_gradients_under_lora_equal_the_plain_computation() -> None:
@@ -125,7 +150,7 @@ def test_gradients_under_lora_equal_the_plain_computation() -> None:
     expected.backward()
     wanted = gradients(model)
     model.zero_grad()
-    assert our_loss(model, [EXAMPLES[:3], EXAMPLES[3:]], LAMBDAS) == pytest.approx(expected.item(), rel=1e-5)
+    assert our_loss(model, EXAMPLES, LAMBDAS, 3) == pytest.approx(expected.item(), rel=1e-5)
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-4, atol=1e-6)
 
@@ -135,46 +160,11 @@ def test_golden_loss() -> None:
     model = tiny_model()
     with torch.no_grad():
         model.model.norm.weight.zero_()
-    assert our_loss(model, [EXAMPLES[:4], EXAMPLES[4:]], LAMBDAS) == pytest.approx(2.0 * 5.5606816, rel=1e-6)
+    assert our_loss(model, EXAMPLES, LAMBDAS, 4) == pytest.approx(2.0 * 5.5606816, rel=1e-6)
 
 
 def test_a_group_s_share_does_not_depend_on_how_many_labels_others_have() -> None:
     model = tiny_model()
-    alone = our_loss(model, [[e for e in EXAMPLES if e.group == "a"]], {"a": 1.0})
-    mixed = our_loss(model, [EXAMPLES], {"a": 1.0, "b": 0.0, "c": 0.0})
+    alone = our_loss(model, [e for e in EXAMPLES if e.group == "a"], {"a": 1.0}, 6)
+    mixed = our_loss(model, EXAMPLES, {"a": 1.0, "b": 0.0, "c": 0.0}, 6)
     assert mixed == pytest.approx(alone, rel=1e-5)
-
-
-def test_a_batch_as_tensors() -> None:
-    batch = Collator(["a", "b"], pad_id=99)([example(4, 2), example(6, 5, weight=0.5, group="b", start=20)])
-    assert batch["input_ids"].tolist() == [[7, 20, 33, 46, 99, 99], [20, 33, 46, 59, 72, 85]]
-    assert batch["row"].tolist() == [0, 0, 1]
-    assert batch["at"].tolist() == [1, 2, 4]
-    assert batch["target"].tolist() == [33, 46, 85]
-    assert batch["weight"].tolist() == [1.0, 1.0, 0.5]
-    assert batch["group"].tolist() == [0, 0, 1]
-    assert int(batch["tokens"]) == 10
-
-
-def test_batches_hold_every_example_once_and_little_padding() -> None:
-    lengths = [(37 * i) % 211 + 10 for i in range(203)]
-    sampler = LengthGroupedBatches(lengths, 8, seed=3)
-    batches = list(sampler)
-    assert len(batches) == len(sampler) == 26
-    assert sorted(i for b in batches for i in b) == list(range(203))
-    padded = sum(max(lengths[i] for i in b) * len(b) for b in batches)
-    assert padded < 1.12 * sum(lengths)
-
-
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    lengths = [(37 * i) % 211 + 10 for i in range(60)]
-
-    def order(seed: int, epoch: int) -> list[list[int]]:
-        sampler = LengthGroupedBatches(lengths, 4, seed)
-        sampler.set_epoch(epoch)
-        torch.rand(epoch + 1)
-        return list(sampler)
-
-    assert order(1, 2) == order(1, 2)
-    assert order(1, 2) != order(1, 3)
-    assert order(1, 2) != order(2, 2)

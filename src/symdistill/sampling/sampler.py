@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +25,9 @@ from symdistill.progress import Progress, Silent
 from symdistill.records import Completion, Failure, Request
 from symdistill.sampling.dispatch import Dispatch, Hopeless, OverBudget, PatienceEnded, Unreachable
 from symdistill.sampling.limits import Budget, CallLimits, Cost, Purse
+from symdistill.sampling.loops import outside_loops
 from symdistill.sampling.meter import Meter, dollars
+from symdistill.sampling.prices import FREE
 from symdistill.sampling.signals import stop_signals
 from symdistill.sampling.store import ResponseStore
 
@@ -127,7 +129,7 @@ class Sampler:
             try:
                 self._await(self._model.close())
             finally:
-                _outside_loops(self._runner.close)
+                outside_loops(self._runner.close)
 
     def sample(self, requests: Sequence[Request], *, stage: str = "teacher") -> Sampled:
         """A reply or a failure for every request.
@@ -201,8 +203,9 @@ class Sampler:
             stored = len(planned.completions) + dispatch.tally.replies
             failures = len(planned.given_up) + dispatch.tally.failures.total()
             cost = f", {dollars(spent.usd)}" if self._price is not None else ""
-            bought = dispatch.tally.replies
-            self._progress.finish(f"{_summary(planned, bought, failures)}, {bought:,} bought{cost}")
+            got = dispatch.tally.replies
+            outcome = f"{got:,} new" if self._price == FREE else f"{got:,} bought{cost}"
+            self._progress.finish(f"{_summary(planned, got, failures)}, {outcome}")
         completions = self._store.completions(planned.requests)
         left = [key for key in planned.requests if key not in completions]
         failures_now = self._store.failures(left)
@@ -247,29 +250,7 @@ class Sampler:
         return _all_failed(kind, count, dispatch.tally.finished, dispatch.tally.examples[kind])
 
     def _await(self, work: Coroutine[Any, Any, None]) -> None:
-        _outside_loops(lambda: self._runner.run(work))
-
-
-def _outside_loops(work: Callable[[], object]) -> None:
-    """Do `work`, which runs an event loop, here or, where this thread runs one already (a notebook), in a thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        work()
-        return
-    failed: list[BaseException] = []
-
-    def elsewhere() -> None:
-        try:
-            work()
-        except BaseException as problem:
-            failed.append(problem)
-
-    thread = threading.Thread(target=elsewhere, name="symdistill sampler")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
+        outside_loops(lambda: self._runner.run(work))
 
 
 def _kept(stored: int, total: int) -> str:

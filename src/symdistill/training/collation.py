@@ -1,58 +1,104 @@
-"""From encoded examples to batches. With `losses.completion_logits`, the only place that knows how rows are laid out.
+"""From encoded examples to batches: the examples of one optimiser step, laid out as rows for forward passes."""
 
-A batch is a dictionary of tensors for B rows of length T and K labels in all:
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from symdistill.students.formatting import EncodedExample
+from symdistill.training.rows import Layout, build_trie, plan_rows
+
+SORTED_BATCHES = 16
+"""Batches whose examples are sorted by length together: enough to save padding, few enough to keep them mixed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One forward pass: B rows of length T and K labels in all.
 
     input_ids  [B, T]   right-padded: under a causal mask no label sees the padding, so there is no attention mask
     row, at    [K]      where each label is predicted: the position before it
     target     [K]      the label
     weight     [K]      its example's weight
     group      [K]      the index of its example's group
-    tokens     []       ids in the batch without padding
-"""
+    tokens     []       ids of the examples, without padding, a shared prefix counted with every example
+    depths     [T]      positions of a single row of tries (B = 1), which attends by `layout`; else None
+    """
 
-from __future__ import annotations
+    input_ids: torch.Tensor
+    row: torch.Tensor
+    at: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+    group: torch.Tensor
+    tokens: torch.Tensor
+    depths: torch.Tensor | None = None
+    layout: Layout | None = None
 
-from collections.abc import Iterator, Sequence
+    @property
+    def computed(self) -> int:
+        """Tokens the forward pass computes, padding included."""
+        return self.input_ids.numel()
 
-import torch
-from torch.utils.data import Dataset, Sampler
-
-from symdistill.students.formatting import EncodedExample
-
-Batch = dict[str, torch.Tensor]
-
-SORTED_BATCHES = 16
-"""Batches whose examples are sorted by length together: enough to save padding, few enough to keep them mixed."""
+    def to(self, device: torch.device) -> Batch:
+        moved = {f.name: x.to(device) for f in fields(self) if (x := getattr(self, f.name)) is not None}
+        return replace(self, **moved)
 
 
 class Collator:
-    """Makes batches. `groups` fixes the index of every group; `pad_id` is any id the model has."""
+    """Makes the batches of one optimiser step. `groups` fixes the index of every group.
 
-    def __init__(self, groups: Sequence[str], pad_id: int) -> None:
+    With `share`, examples that begin alike share what they have in common, in rows of up to `row_tokens` tokens;
+    without, `batch_size` examples at a time are rows of their own, padded with `pad_id`, any id the model has.
+    """
+
+    def __init__(
+        self, groups: Sequence[str], *, batch_size: int, share: bool = False, row_tokens: int = 4096, pad_id: int = 0
+    ) -> None:
         self._groups = {group: index for index, group in enumerate(groups)}
+        self._batch_size = batch_size
+        self._share = share
+        self._row_tokens = row_tokens
         self._pad_id = pad_id
 
-    def __call__(self, examples: Sequence[EncodedExample]) -> Batch:
+    def __call__(self, examples: Sequence[EncodedExample]) -> list[Batch]:
+        if self._share:
+            return [self._shared(examples, order) for order in plan_rows(examples, self._row_tokens)]
+        size = self._batch_size
+        return [self._separate(examples[i : i + size]) for i in range(0, len(examples), size)]
+
+    def _separate(self, examples: Sequence[EncodedExample]) -> Batch:
         width = max(len(e.input_ids) for e in examples)
         ids = torch.full((len(examples), width), self._pad_id, dtype=torch.long)
-        rows, places, targets, weights, groups = [], [], [], [], []
         for index, example in enumerate(examples):
             ids[index, : len(example.input_ids)] = torch.tensor(example.input_ids)
-            count = example.completion_length
-            rows.append(torch.full((count,), index))
-            places.append(torch.arange(example.prompt_length - 1, len(example.input_ids) - 1))
-            targets.append(torch.tensor(example.input_ids[example.prompt_length :]))
-            weights.append(torch.full((count,), float(example.weight)))
-            groups.append(torch.full((count,), self._groups[example.group]))
-        return {
-            "input_ids": ids,
-            "row": torch.cat(rows),
-            "at": torch.cat(places),
-            "target": torch.cat(targets),
-            "weight": torch.cat(weights),
-            "group": torch.cat(groups),
-            "tokens": torch.tensor(sum(len(e.input_ids) for e in examples)),
-        }
+        places = [torch.arange(e.prompt_length - 1, len(e.input_ids) - 1) for e in examples]
+        rows = torch.repeat_interleave(torch.arange(len(examples)), torch.tensor([len(p) for p in places]))
+        return self._batch(ids, examples, rows, torch.cat(places))
+
+    def _shared(self, examples: Sequence[EncodedExample], order: Sequence[int]) -> Batch:
+        trie = build_trie(examples, order)
+        chosen = [examples[i] for i in order]
+        at = torch.cat([torch.from_numpy(trie.paths[i][examples[i].prompt_length - 1 : -1]) for i in order])
+        batch = self._batch(torch.from_numpy(trie.ids)[None], chosen, torch.zeros_like(at), at)
+        return replace(batch, depths=torch.from_numpy(trie.depths), layout=trie.layout)
+
+    def _batch(
+        self, ids: torch.Tensor, examples: Sequence[EncodedExample], row: torch.Tensor, at: torch.Tensor
+    ) -> Batch:
+        counts = torch.tensor([e.completion_length for e in examples])
+        return Batch(
+            input_ids=ids,
+            row=row,
+            at=at,
+            target=torch.cat([torch.tensor(e.input_ids[e.prompt_length :]) for e in examples]),
+            weight=torch.repeat_interleave(torch.tensor([float(e.weight) for e in examples]), counts),
+            group=torch.repeat_interleave(torch.tensor([self._groups[e.group] for e in examples]), counts),
+            tokens=torch.tensor(sum(len(e.input_ids) for e in examples)),
+        )
 
 
 class ExampleDataset(Dataset[EncodedExample]):
@@ -68,17 +114,22 @@ class ExampleDataset(Dataset[EncodedExample]):
         return self._examples[index]
 
 
-class LengthGroupedBatches(Sampler[list[int]]):
-    """Batches of examples of similar length, in an order that depends on seed and epoch alone.
+class PromptGroupedBatches(Sampler[list[int]]):
+    """Batches of examples, those of one prompt together, in an order that depends on seed and epoch alone.
 
-    Each epoch is shuffled, cut into pieces of `SORTED_BATCHES` batches, each piece sorted by length and cut into
-    batches, and the batches shuffled again.
+    Each epoch the prompts are shuffled, and so are the examples of each; the sequence is cut into pieces of
+    `SORTED_BATCHES` batches, each piece sorted by length and cut into batches, and the batches shuffled again. A prompt
+    with more examples than are left in a batch goes on in the next.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(self, examples: Sequence[EncodedExample], batch_size: int, seed: int) -> None:
         self.batch_size = batch_size
         self.drop_last = False
-        self._lengths = lengths
+        self._lengths = [len(e.input_ids) for e in examples]
+        prompts: dict[tuple[int, ...], list[int]] = {}
+        for index, example in enumerate(examples):
+            prompts.setdefault(example.input_ids[: example.prompt_length], []).append(index)
+        self._prompts = list(prompts.values())
         self._seed = seed
         self._epoch = 0
 
@@ -91,10 +142,19 @@ class LengthGroupedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         random = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
-        order = torch.randperm(len(self._lengths), generator=random).tolist()
+        order: list[tuple[int, int]] = []  # prompt, example
+        for prompt in torch.randperm(len(self._prompts), generator=random).tolist():
+            members = self._prompts[prompt]
+            order += [(prompt, members[i]) for i in torch.randperm(len(members), generator=random).tolist()]
         piece = self.batch_size * SORTED_BATCHES
         batches = []
         for begin in range(0, len(order), piece):
-            near = sorted(order[begin : begin + piece], key=lambda i: -self._lengths[i])
-            batches += [near[i : i + self.batch_size] for i in range(0, len(near), self.batch_size)]
+            near = order[begin : begin + piece]
+            longest: dict[int, int] = {}
+            for prompt, index in near:
+                longest[prompt] = max(longest.get(prompt, 0), self._lengths[index])
+            near = sorted(near, key=lambda entry: (-longest[entry[0]], entry[0]))
+            batches += [
+                [index for _, index in near[i : i + self.batch_size]] for i in range(0, len(near), self.batch_size)
+            ]
         return iter([batches[i] for i in torch.randperm(len(batches), generator=random).tolist()])

@@ -2,14 +2,14 @@
 
     loss = Σ_g λ_g · ( Σ_i w_i Σ_t CE_it ) / ( Σ_i w_i T_i )
 
-g runs over groups, i over the examples of a group in the whole optimiser step (all micro-batches of all processes), t
-over the T_i tokens of a completion, end of turn included. A mean over the mixed batch would silently change λ.
+g runs over groups, i over the examples of a group in the whole optimiser step (all batches of all processes), t over
+the T_i tokens of a completion, end of turn included. A mean over the mixed batch would silently change λ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,52 +21,150 @@ SHORT_ROW = 192
 """Tokens up to which plain bfloat16 attention trains faster on a CPU than the fused kernel (5.0 against 5.5 CPU
 seconds for a step of 8 rows of 100 tokens with a 135M student; equal at 256, slower from 512 on)."""
 
+CHUNK = 256
+"""Labels whose logits are in memory at a time."""
+
 
 def group_sizes(batches: Sequence[Batch], groups: int) -> torch.Tensor:
-    """Σ_i w_i T_i of each group over the micro-batches given, float64 `[groups]`."""
+    """Σ_i w_i T_i of each group over the batches given, float64 `[groups]`."""
     sizes = torch.zeros(groups, dtype=torch.float64)
     for batch in batches:
-        sizes.index_add_(0, batch["group"].cpu(), batch["weight"].double().cpu())
+        sizes.index_add_(0, batch.group.cpu(), batch.weight.double().cpu())
     return sizes
 
 
-def step_loss(logits: torch.Tensor, batch: Batch, sizes: torch.Tensor, lambdas: torch.Tensor) -> torch.Tensor:
-    """A micro-batch's share of the step's loss; the shares of all micro-batches add up to the loss.
+class CompletionLoss:
+    """A batch's share of its step's loss; the shares of all batches of a step add up to the loss.
 
-    `logits` `[K, vocabulary]` belong to the batch's K labels; `sizes` and `lambdas` `[groups]` to the whole step.
+    A hook takes the hidden states of the predicting positions before they enter the model's output embedding: the
+    head, the largest matrix of a small model, works on labels alone, while whatever wraps the model (DDP, FSDP, LoRA)
+    stays as it is. Where the head is the last thing that happens (`chunked`), its logits are computed `CHUNK` labels
+    at a time and never kept, so that memory does not grow with vocabulary times labels; a model that does more to its
+    logits (scaling, soft caps) does so here too. A model that does not pass its hidden states through the head at all
+    has every logit computed and the wanted ones taken from them.
     """
-    losses = torch.nn.functional.cross_entropy(logits.float(), batch["target"], reduction="none")
-    share = torch.where(sizes > 0, lambdas / sizes, 0.0).to(losses)
-    return (losses * batch["weight"].to(losses) * share[batch["group"]]).sum()
+
+    def __init__(self, model: Any, lambdas: torch.Tensor, *, chunked: bool) -> None:
+        self._head = model.get_output_embeddings()
+        self.lambdas = lambdas
+        self._chunked = chunked and _ends_in(model, self._head)
+
+    def __call__(self, model: Any, batch: Batch, sizes: torch.Tensor) -> torch.Tensor:
+        """`sizes` `[groups]` belong to the whole step. A batch of tries wants `sharing`, backward pass included."""
+        share = torch.where(sizes > 0, self.lambdas.to(sizes) / sizes, 0.0)
+        coefficients = batch.weight * share.to(batch.weight)[batch.group]
+        taken: list[torch.Tensor] = []
+
+        def take(hidden: torch.Tensor) -> torch.Tensor:
+            taken.append(hidden[batch.row, batch.at])
+            return taken[0][None, :1] if self._chunked else taken[0][None]
+
+        with _into(self._head, batch, take), _attention(batch):
+            logits = _forward(model, batch).logits
+        if taken and self._chunked:
+            bias = getattr(self._head, "bias", None)
+            loss: torch.Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+                taken[0], self._head.weight, bias, batch.target, coefficients
+            )
+            return loss
+        logits = logits[0] if taken else logits[batch.row, batch.at]
+        losses = torch.nn.functional.cross_entropy(logits.float(), batch.target, reduction="none")
+        return (losses * coefficients.to(losses)).sum()
 
 
-def completion_logits(model: Any, batch: Batch, head: Any) -> torch.Tensor:
-    """Logits `[K, vocabulary]` of the batch's labels, from one forward pass of `model`.
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Σ_k c_k · CE(W h_k + b, y_k), with its gradients computed on the way, `CHUNK` labels at a time."""
 
-    A hook takes the hidden states of the predicting positions before they enter `head`, the model's output embedding:
-    the head, the largest matrix of a small model, works on labels alone, while whatever wraps the model (DDP, FSDP,
-    LoRA) and whatever it does to its logits afterwards (scaling, soft caps) stay as they are. A model that does not
-    pass its hidden states through `head` has all logits computed and the wanted ones taken from them.
-    """
-    seen = {}
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        target: torch.Tensor,
+        coefficients: torch.Tensor,
+    ) -> torch.Tensor:
+        device = hidden.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+        matrix = weight.to(dtype)
+        to_hidden = torch.empty_like(hidden)
+        to_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        to_bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and ctx.needs_input_grad[2] else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        for begin in range(0, len(hidden), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            states, labels, factors = hidden[part].to(dtype), target[part], coefficients[part].float()
+            logits = (states @ matrix.T).float()
+            if bias is not None:
+                logits += bias
+            rest = logits.logsumexp(-1, keepdim=True)
+            total += (factors * (rest[:, 0] - logits.gather(1, labels[:, None])[:, 0])).sum()
+            gradient = logits.sub_(rest).exp_()
+            gradient[torch.arange(len(labels), device=hidden.device), labels] -= 1
+            gradient *= factors[:, None]
+            if to_bias is not None:
+                to_bias += gradient.sum(0)
+            narrow = gradient.to(dtype)
+            to_hidden[part] = narrow @ matrix
+            if to_weight is not None:
+                to_weight += narrow.T @ states
+        gradients = (to_hidden, to_weight, to_bias)
+        ctx.save_for_backward(*(g for g in gradients if g is not None))
+        ctx.present = [g is not None for g in gradients]
+        return total
 
-    def take(_module: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+    @staticmethod
+    def backward(ctx: Any, *outer: Any) -> tuple[torch.Tensor | None, ...]:
+        saved = iter(ctx.saved_tensors)
+        found = [next(saved) * outer[0] if present else None for present in ctx.present]
+        return (*found, None, None)
+
+
+def _forward(model: Any, batch: Batch) -> Any:
+    if batch.layout is None:
+        return model(input_ids=batch.input_ids, use_cache=False)
+    assert batch.depths is not None
+    return model(input_ids=batch.input_ids, position_ids=batch.depths[None], layout=batch.layout, use_cache=False)
+
+
+@contextmanager
+def _into(head: Any, batch: Batch, take: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """Have `take` decide what of the hidden states `[B, T, size]` enters the head."""
+
+    def hook(_module: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
         hidden = arguments[0] if arguments else None
-        if hidden is None or hidden.shape[:2] != batch["input_ids"].shape:
+        if hidden is None or hidden.shape[:2] != batch.input_ids.shape:
             return None
-        seen["taken"] = True
-        return (hidden[batch["row"], batch["at"]][None], *arguments[1:])
+        return (take(hidden), *arguments[1:])
 
-    hook = head.register_forward_pre_hook(take) if head is not None else None
+    handle = head.register_forward_pre_hook(hook) if head is not None else None
     try:
-        with _attention(batch["input_ids"]):
-            logits: torch.Tensor = model(input_ids=batch["input_ids"], use_cache=False).logits
+        yield
     finally:
-        if hook is not None:
-            hook.remove()
-    return logits[0] if seen else logits[batch["row"], batch["at"]]
+        if handle is not None:
+            handle.remove()
 
 
-def _attention(ids: torch.Tensor) -> AbstractContextManager[None]:
-    plain = ids.device.type == "cpu" and ids.shape[1] <= SHORT_ROW and torch.is_autocast_enabled("cpu")
+def _attention(batch: Batch) -> AbstractContextManager[None]:
+    short = batch.layout is None and batch.input_ids.shape[1] <= SHORT_ROW
+    plain = short and batch.input_ids.device.type == "cpu" and torch.is_autocast_enabled("cpu")
     return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
+
+
+def _ends_in(model: Any, head: Any) -> bool:
+    """Whether the model's logits are what its head computes, and its head is a plain linear layer."""
+    if type(head) is not torch.nn.Linear:
+        return False
+    seen: list[torch.Tensor] = []
+    handle = head.register_forward_hook(lambda _module, _arguments, output: seen.append(output))
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            # several ids: the embedding of one may be all zeros, whose logits no cap or scale would change
+            ids = torch.arange(1, 9, device=head.weight.device)[None] % head.weight.shape[0]
+            logits = model(input_ids=ids, use_cache=False).logits
+    finally:
+        handle.remove()
+        model.train(was_training)
+    return len(seen) == 1 and seen[0].shape == logits.shape and bool(torch.equal(seen[0].to(logits.dtype), logits))

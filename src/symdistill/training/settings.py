@@ -14,7 +14,8 @@ Schedule = Literal[
 
 
 class TrainingSettings(Settings):
-    """How the student is trained. Batches count examples; gradients accumulate over micro-batches of similar length."""
+    """How the student is trained. A step counts examples: `per_device_train_batch_size` times
+    `gradient_accumulation_steps` of them, those of one prompt together, whatever their layout in memory."""
 
     learning_rate: PositiveFloat = 2.0e-4
     num_train_epochs: PositiveFloat = 3.0
@@ -35,6 +36,10 @@ class TrainingSettings(Settings):
     bf16: bool | Literal["auto"] = "auto"
     """Autocast to bfloat16 over float32 weights; `auto`: where the hardware has it."""
     gradient_checkpointing: bool = False
+    share_prompts: bool = True
+    """Compute once what a step's examples begin with alike. Losses and gradients are those of separate rows."""
+    row_tokens: PositiveInt = 4096
+    """Tokens of one forward pass where prompts are shared: it bounds the memory of a step, not what is learned."""
     max_length: PositiveInt = 2048
     """Tokens of prompt plus completion; longer examples are dropped and counted."""
     save_steps: PositiveFloat = 200

@@ -28,6 +28,7 @@ from symdistill.students.settings import LoraSettings
 from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
 from symdistill.training.settings import TrainingSettings
+from symdistill.training.shared_attention import can_share
 from symdistill.training.trainer import CompletionTrainer, StepCallback, unwritable
 
 _FINAL_STEPS = 10
@@ -36,7 +37,6 @@ _SAME_NAMES = (
     "num_train_epochs",
     "max_steps",
     "per_device_train_batch_size",
-    "gradient_accumulation_steps",
     "lr_scheduler_type",
     "weight_decay",
     "max_grad_norm",
@@ -118,7 +118,18 @@ def train(
             model = _with_adapters(student.model, lora) if lora else student.model
             trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
             args = _arguments(settings, checkpoint_dir, seed)
-            trainer = CompletionTrainer(model, args, encoded.examples, weights, log, bf16=bf16)
+            share = settings.share_prompts and _shares(model, progress)
+            trainer = CompletionTrainer(
+                model,
+                args,
+                encoded.examples,
+                weights,
+                log,
+                bf16=bf16,
+                accumulation=settings.gradient_accumulation_steps,
+                share=share,
+                row_tokens=settings.row_tokens,
+            )
             trainer.remove_callback(PrinterCallback)
             callback = StepCallback(trainer, progress, label, dev)
             trainer.add_callback(callback)
@@ -133,9 +144,12 @@ def train(
     if trainer.is_world_process_zero():
         save_student(student, output_dir)
     result = _result(trainer, log, encoded, trained, dev)
+    saved = 1 - trainer.computed_tokens / trainer.read_tokens if trainer.read_tokens else 0.0
     progress.finish(
         f"{result.steps:,} steps   loss {result.final_loss:.3f}   "
-        f"{result.tokens / max(result.seconds, 1e-9):,.0f} tok/s   {_clock(result.seconds)}"
+        f"{result.tokens / max(result.seconds, 1e-9):,.0f} tok/s"
+        + (f"   prompt sharing saved {saved:.0%}" if share and saved >= 0.005 else "")
+        + f"   {_clock(result.seconds)}"
     )
     return result
 
@@ -215,6 +229,17 @@ def _introduce(student: Student, examples: Sequence[TrainingExample], encoded: E
             f"  {encoded.too_long:,} of {len(examples):,} examples were dropped as too long "
             f"(the longest has {encoded.longest:,} tokens; see `training.max_length`)"
         )
+
+
+def _shares(model: Any, progress: Progress) -> bool:
+    """Whether prompts are shared; where they cannot be, that is said."""
+    if can_share(model):
+        return True
+    progress.note(
+        f"  prompts are not shared: {type(model).__name__} does not compute the same from shared rows; "
+        "training goes on with separate ones"
+    )
+    return False
 
 
 def _with_adapters(model: Any, lora: LoraSettings) -> Any:

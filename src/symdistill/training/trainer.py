@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import DistributedType
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
@@ -21,10 +22,11 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 from symdistill.errors import TrainingError
 from symdistill.progress import Progress
 from symdistill.students.formatting import EncodedExample
-from symdistill.training.collation import Batch, Collator, ExampleDataset, LengthGroupedBatches
+from symdistill.training.collation import Batch, Collator, ExampleDataset, PromptGroupedBatches
 from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
-from symdistill.training.losses import completion_logits, group_sizes, step_loss
+from symdistill.training.losses import CompletionLoss, group_sizes
+from symdistill.training.shared_attention import sharing
 
 _PARTIAL = ".partial"
 
@@ -32,7 +34,10 @@ _PARTIAL = ".partial"
 class CompletionTrainer(Trainer):  # type: ignore[misc]
     """Trains on completions with the grouped loss of `losses`, whose normalisers span the whole optimiser step.
 
-    Autocast is entered here rather than through accelerate, which would leave its wrapper around the model's forward.
+    The data loader yields the examples of one optimiser step (of this process), already laid out as batches: rows of
+    tries up to a token budget, or separate rows of `per_device_train_batch_size`. So `gradient_accumulation_steps` is
+    multiplied into the examples of a step, and the loop of transformers never accumulates by itself. Autocast is
+    entered here rather than through accelerate, which would leave its wrapper around the model's forward.
     """
 
     loss_is_scaled_for_ga = True
@@ -46,14 +51,21 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         log: TrainingLog,
         *,
         bf16: bool,
+        accumulation: int,
+        share: bool,
+        row_tokens: int,
     ) -> None:
         groups = sorted({e.group for e in examples})
-        super().__init__(
-            model=model, args=args, train_dataset=ExampleDataset(examples), data_collator=Collator(groups, pad_id=0)
+        collator = Collator(
+            groups, batch_size=args.per_device_train_batch_size, share=share, row_tokens=row_tokens, pad_id=0
         )
+        super().__init__(model=model, args=args, train_dataset=ExampleDataset(examples), data_collator=collator)
         self._examples = examples
-        self._lambdas = torch.tensor([group_weights.get(g, 1.0) for g in groups], dtype=torch.float64)
-        self._head = model.get_output_embeddings()
+        self._step_examples = args.per_device_train_batch_size * accumulation
+        lambdas = torch.tensor([group_weights.get(g, 1.0) for g in groups], dtype=torch.float64)
+        # Sharded weights are whole only inside the model's own forward pass.
+        whole = self.accelerator.distributed_type in (DistributedType.NO, DistributedType.MULTI_GPU)
+        self._loss = CompletionLoss(model, lambdas, chunked=whole)
         self._bf16 = bf16
         self._log = log
         self._since = time.monotonic()
@@ -61,61 +73,63 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         self._saving = False
         self.step_tokens = 0
         self.step_loss = 0.0
+        self.read_tokens = 0
+        self.computed_tokens = 0
 
     def get_train_dataloader(self) -> DataLoader[EncodedExample]:
-        lengths = [len(e.input_ids) for e in self._examples]
-        batches = LengthGroupedBatches(lengths, self.args.per_device_train_batch_size, self.args.seed)
         loader = DataLoader(
             self.train_dataset,
-            batch_sampler=batches,
+            batch_sampler=PromptGroupedBatches(self._examples, self._step_examples, self.args.seed),
             collate_fn=self.data_collator,
-            pin_memory=self.args.dataloader_pin_memory,
         )
         prepared: DataLoader[EncodedExample] = self.accelerator.prepare(loader)
         return prepared
 
     def get_batch_samples(
-        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
-    ) -> tuple[list[Batch], torch.Tensor]:
-        """The micro-batches of one optimiser step, and the size of every group over all of them."""
-        batches = list(itertools.islice(epoch_iterator, num_batches))
-        sizes = group_sizes(batches, len(self._lambdas)).to(device)
-        tokens = torch.stack([b["tokens"] for b in batches]).sum().to(device) if batches else torch.tensor(0)
+        self, epoch_iterator: Iterator[list[Batch]], num_batches: int, device: torch.device
+    ) -> tuple[list[list[Batch]], torch.Tensor]:
+        """The batches of one optimiser step, and the size of every group over all of them."""
+        steps = list(itertools.islice(epoch_iterator, num_batches))
+        batches = [batch for step in steps for batch in step]
+        sizes = group_sizes(batches, len(self._loss.lambdas)).to(device)
+        tokens = torch.stack([b.tokens for b in batches]).sum().to(device) if batches else torch.tensor(0)
         if self.args.world_size > 1:
             sizes, tokens = self.accelerator.reduce(sizes, "sum"), self.accelerator.reduce(tokens, "sum")
         self.step_tokens, self.step_loss = int(tokens), 0.0
         self._unlogged_tokens += self.step_tokens
-        return batches, sizes
+        self.read_tokens += sum(int(b.tokens) for b in batches)
+        self.computed_tokens += sum(b.computed for b in batches)
+        return steps, sizes
 
-    def compute_loss_context_manager(self) -> ExitStack:
-        stack = super().compute_loss_context_manager()
-        stack.enter_context(torch.autocast(self.args.device.type, torch.bfloat16, enabled=self._bf16))
-        return stack  # type: ignore[no-any-return]
-
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: Batch,
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+    def training_step(
+        self, model: Any, inputs: list[Batch], num_items_in_batch: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """This micro-batch's share of the step's loss. Raises TrainingError when it is no number."""
+        """Forward and backward over the step's batches; the step's loss. Raises TrainingError when it is no number."""
         assert num_items_in_batch is not None
-        assert not return_outputs, "there is no evaluation loop here that would want them"
-        logits = completion_logits(model, inputs, self._head)
-        loss = step_loss(logits, inputs, num_items_in_batch, self._lambdas.to(num_items_in_batch.device))
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss at step {self.state.global_step + 1} is no number ({value}).",
-                "Lower `training.learning_rate`, or set `training.bf16: false`.",
-            )
-        self.step_loss += value
-        # Several processes average their gradients; the shares of the step are to be added up.
-        scaled: torch.Tensor = loss * self.accelerator.num_processes
-        return scaled
+        model.train()
+        total = torch.zeros((), device=self.args.device)
+        for number, batch in enumerate(inputs, 1):
+            with ExitStack() as stack:
+                if number < len(inputs):
+                    stack.enter_context(self.accelerator.no_sync(model))
+                if batch.layout is not None:
+                    stack.enter_context(sharing(model))
+                with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self._bf16):
+                    loss = self._loss(model, batch.to(self.args.device), num_items_in_batch)
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise TrainingError(
+                        f"The loss at step {self.state.global_step + 1} is no number ({value}).",
+                        "Lower `training.learning_rate`, or set `training.bf16: false`.",
+                    )
+                # Several processes average their gradients; the shares of the step are to be added up.
+                self.accelerator.backward(loss * self.accelerator.num_processes)
+            total += loss.detach()
+        self.step_loss = float(total)
+        step: torch.Tensor = total * self.accelerator.num_processes
+        return step
 
-    def floating_point_ops(self, inputs: Batch) -> int:
+    def floating_point_ops(self, inputs: list[Batch]) -> int:
         """Evaluation counts operations; the loop's own estimate would not know our batches."""
         return 0
 

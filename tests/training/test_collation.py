@@ -1,0 +1,73 @@
+"""Batches: how examples are put together to steps, and what a step looks like as tensors."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from symdistill.students.formatting import EncodedExample
+from symdistill.training.collation import Collator, PromptGroupedBatches
+
+
+def example(length: int, prompt: int, weight: float = 1.0, group: str = "a", start: int = 7) -> EncodedExample:
+    return EncodedExample(tuple((start + 13 * i) % 250 for i in range(length)), prompt, weight, group)
+
+
+def test_a_batch_as_tensors() -> None:
+    [batch] = Collator(["a", "b"], batch_size=2, pad_id=99)(
+        [example(4, 2), example(6, 5, weight=0.5, group="b", start=20)]
+    )
+    assert batch.input_ids.tolist() == [[7, 20, 33, 46, 99, 99], [20, 33, 46, 59, 72, 85]]
+    assert batch.row.tolist() == [0, 0, 1]
+    assert batch.at.tolist() == [1, 2, 4]
+    assert batch.target.tolist() == [33, 46, 85]
+    assert batch.weight.tolist() == [1.0, 1.0, 0.5]
+    assert batch.group.tolist() == [0, 0, 1]
+    assert int(batch.tokens) == 10
+
+
+def test_batches_hold_every_example_once_and_little_padding() -> None:
+    lengths = [(37 * i) % 211 + 10 for i in range(203)]
+    sampler = PromptGroupedBatches([example(n, 5, start=i) for i, n in enumerate(lengths)], 8, seed=3)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == 26
+    assert sorted(i for b in batches for i in b) == list(range(203))
+    padded = sum(max(lengths[i] for i in b) * len(b) for b in batches)
+    assert padded < 1.12 * sum(lengths)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    examples = [example((37 * i) % 211 + 10, 5, start=i % 9) for i in range(60)]
+
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        sampler = PromptGroupedBatches(examples, 4, seed)
+        sampler.set_epoch(epoch)
+        torch.rand(epoch + 1)
+        return list(sampler)
+
+    assert order(1, 2) == order(1, 2)
+    assert order(1, 2) != order(1, 3)
+    assert order(1, 2) != order(2, 2)
+
+
+def test_examples_of_one_prompt_stay_together() -> None:
+    """Twelve prompts of five examples in batches of eight: a batch holds parts of two or three prompts."""
+    examples = [EncodedExample((p, p, p, 50 + i), 3) for p in range(12) for i in range(5)]
+    batches = list(PromptGroupedBatches(examples, 8, seed=1))
+    assert sorted(i for b in batches for i in b) == list(range(60))
+    assert all(len({i // 5 for i in batch}) <= 3 for batch in batches)
+
+
+def test_one_batch_of_tries_reads_what_is_shared_once() -> None:
+    examples = [EncodedExample((1, 2, 3, 4, 5, 6), 4), EncodedExample((1, 2, 3, 4, 7), 4), EncodedExample((1, 9, 8), 2)]
+    [batch] = Collator(["default"], batch_size=1, share=True)(examples)
+    assert batch.input_ids.tolist() == [[1, 2, 3, 4, 5, 6, 7, 9, 8]]
+    assert batch.depths is not None
+    assert batch.depths.tolist() == [0, 1, 2, 3, 4, 5, 4, 1, 2]
+    assert int(batch.tokens) == 14
+    assert batch.computed == 9
+    # each completion's first label is predicted at its prompt's last token, 3 for two of them
+    assert list(zip(batch.at.tolist(), batch.target.tolist(), strict=True)) == [(3, 5), (4, 6), (3, 7), (7, 8)]
