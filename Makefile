@@ -17,8 +17,14 @@ check: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
+# Two hours and more; single tables: .venv/bin/python benchmarks/NAME.py --help
 bench: .venv/.dev
+	$(PIP) --no-deps trl==1.16.0
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/retrieval.py
+	$(BIN)/python benchmarks/curation.py
 
 docs: .venv/.dev
 	$(BIN)/python docs/make_commands.py

@@ -24,6 +24,13 @@ def test_keys_written_once_keep_their_meaning() -> None:
     assert content.prompt_key(PROMPT) == "p1_61f1e1fd575d1e14a5ac679030895c91"
 
 
+def test_samples_of_a_prompt_are_what_asking_for_each_gives() -> None:
+    drawn = Sampling(temperature=0.7)
+    several = content.samples("openai:m", iter(PROMPT), drawn, (0, 7, 3), "q1")
+    assert several == [content.request("openai:m", PROMPT, drawn, index, "q1") for index in (0, 7, 3)]
+    assert content.samples("openai:m", PROMPT, drawn, range(0)) == []
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -65,10 +65,22 @@ def request(
 
     Transport settings (address, concurrency, time limits) and `example_id` stay out of the key.
     """
+    return samples(model, messages, sampling, (sample_index,), example_id)[0]
+
+
+def samples(
+    model: str, messages: Iterable[Message], sampling: Sampling, sample_indices: Iterable[int], example_id: str = ""
+) -> list[Request]:
+    """The requests for several samples of one prompt, as `request` makes each."""
     turns = tuple(messages)
-    body = f"{model}\n{prompt_key(turns)}\n{_sampling_json(sampling)}\n{sample_index}"
-    key = "r1_" + hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return Request(key, model, turns, sampling, sample_index, example_id)
+    body = f"{model}\n{prompt_key(turns)}\n{_sampling_json(sampling)}\n"
+    shared = hashlib.sha256(body.encode("utf-8", "surrogatepass"))
+    found = []
+    for index in sample_indices:
+        digest = shared.copy()
+        digest.update(str(index).encode())
+        found.append(Request(f"r1_{digest.hexdigest()[:32]}", model, turns, sampling, index, example_id))
+    return found
 
 
 def sample_seed(key: str) -> int:

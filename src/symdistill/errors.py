@@ -6,7 +6,8 @@
     ├── PrerequisiteError           a package, a key or a model file that is not there       exit 2
     ├── RunDirectoryError           a run directory of another configuration, or in use      exit 2
     ├── StoreError                  the response store: damaged, locked, or nowhere to write exit 1
-    ├── ModelError                  a model cannot be used
+    ├── ModelError                  a model cannot be asked                                  exit 1
+    │   ├── UnusableModel           what is named is no model, or not a whole one            exit 2
     │   ├── CallFailed              one call brought no answer (typed by `kind`)             exit 1
     │   ├── ServerUnreachable       nothing answers at that address                          exit 1
     │   ├── AccessDenied            the server refused the key or the model name             exit 1
@@ -16,7 +17,8 @@
     └── Interrupted                 Ctrl-C; what was finished is kept                        exit 130
 
 `message` says what happened and where; `fix` says what to do next. The command line prints both on one line and
-shows a traceback with `--debug` only.
+shows a traceback with `--debug` only. Exit 2 means that something asked for or given has to change first; 1, that
+something failed on the way.
 """
 
 from __future__ import annotations
@@ -85,6 +87,12 @@ class StoreError(SymdistillError):
 
 class ModelError(SymdistillError):
     """A model cannot be loaded or asked."""
+
+
+class UnusableModel(ModelError):
+    """What is named as a model is none, was cut off, or lacks what a student needs."""
+
+    exit_code = 2
 
 
 class CallFailed(ModelError):

@@ -52,7 +52,8 @@ class Sampling:
 
     `temperature` 0 is greedy. `top_k` 0 and `top_p` 1 switch the cuts off. `seed` is the run's seed; the seed a
     backend uses is derived from the request's key, so that no two samples share one. `logprobs` asks for the
-    log-probability of every generated token.
+    log-probability of every generated token, `top_two_at` for the two largest probabilities of every step at that
+    temperature (0: not wanted); only local students give them.
     """
 
     temperature: float = 0.0
@@ -62,6 +63,7 @@ class Sampling:
     seed: int = 0
     stop: tuple[str, ...] = ()
     logprobs: bool = False
+    top_two_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,9 @@ class Completion:
     `text` is the reply without its reasoning block; `reasoning` is that block, from the server's own field or from a
     leading <think> block, None when there was none. `finish_reason` is "length" when the reply was cut (an unclosed
     reasoning block counts as cut). Tokens are the model's own; `cached_prompt_tokens` of `prompt_tokens` were not
-    computed again. `token_logprobs` holds natural logarithms, one a generated token. `seconds` is the wall time of
-    the call that brought it.
+    computed again. `token_logprobs` holds natural logarithms, one a generated token. `top_two` holds the two largest
+    probabilities of each step where `Sampling.top_two_at` asked for them. `seconds` is its share of the wall time of
+    the calls under way.
     """
 
     key: str
@@ -100,6 +103,7 @@ class Completion:
     token_logprobs: tuple[float, ...] | None = None
     cost_usd: float = 0.0
     seconds: float = 0.0
+    top_two: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
         [sys.executable, "-m", "symdistill", "--debug", "run", str(file)], capture_output=True, text=True, check=False
     )
     assert "Traceback" in found.stderr
+    assert "Did you mean `training`?" in found.stderr
+    assert found.returncode == 2
 
 
 def test_a_missing_configuration(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -141,8 +143,66 @@ def test_a_store_travels_as_a_file(capsys: pytest.CaptureFixture[str], tmp_path:
 
 def test_a_store_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = call(capsys, "store", "stats", str(tmp_path / "none.sqlite"))
-    assert code == 1
+    assert code == 2
     assert "There is no store" in err
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no recording\n", '{"format": "symdistill-recording", "version": 1}\nbroken\n'],
+    ids=["empty", "other", "cut"],
+)
+@pytest.mark.parametrize("place", ["new.sqlite", "deeper/new.sqlite"])
+def test_a_failed_import_leaves_no_store_behind(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, place: str
+) -> None:
+    (tmp_path / "r.jsonl").write_text(text)
+    code, _, err = call(capsys, "store", "import", str(tmp_path / place), str(tmp_path / "r.jsonl"))
+    assert code == 2
+    assert "r.jsonl" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["r.jsonl"]
+
+
+def test_a_failed_import_leaves_a_store_as_it_was(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path
+) -> None:
+    run = tmp_path / "run"
+    assert call(capsys, "sample", str(config), "--run-dir", str(run))[0] == 0
+    (tmp_path / "r.jsonl").write_text("broken")
+    assert call(capsys, "store", "import", str(run), str(tmp_path / "r.jsonl"))[0] == 2
+    assert "12 replies" in call(capsys, "store", "stats", str(run))[1]
+
+
+@pytest.mark.parametrize("verb, option", [("init", "init FILE"), ("compare", "--output")])
+def test_advice_about_a_place_that_cannot_be_written_fits_the_command(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str, option: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    target = str(tmp_path / "file" / "x.yaml")
+    words = [verb, target]
+    if verb == "compare":
+        runs = [finished_run(tmp_path / name) for name in ("one", "two")]
+        words = [verb, *map(str, runs), "--output", target]
+    code, _, err = call(capsys, *words)
+    assert code == 2
+    assert f"Cannot write {target}: " in err
+    assert option in err
+    assert "--run-dir" not in err
+
+
+def finished_run(path: Path) -> Path:
+    """What `compare` reads of a run."""
+    path.mkdir()
+    rows = [{"id": f"q{i}", "method": path.name, "gold": "1", "samples": ["1"], "correct": i > 1} for i in range(4)]
+    (path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (path / "metrics.json").write_text("[]")
+    return path
+
+
+def test_init_does_not_take_a_directory_for_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = call(capsys, "init", str(tmp_path), "--force")
+    assert code == 2
+    assert f"for example {tmp_path / 'symdistill.yaml'}" in err
 
 
 def test_a_dry_run_asks_nobody_and_writes_nothing(
@@ -169,6 +229,23 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], config: P
     assert "Extras" in out
     assert "questions  ok       6 to train on, 2 held out" in out
     assert code in (0, 2)  # 2 where the student's package is not installed
+
+
+def test_doctor_names_the_keys_and_never_shows_one(
+    capsys: pytest.CaptureFixture[str], config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_PROXY_KEY", "sk-secret")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    config.write_text("task: {path: q.jsonl}\nteacher: {model: dataset, api_key_env: MY_PROXY_KEY}\nmethod: std-cot\n")
+    out = call(capsys, "doctor", str(config))[1]
+    states = {
+        line.split()[0]: line.endswith("not set") for line in out.splitlines() if "_KEY " in line or "_TOKEN " in line
+    }
+    assert states["MY_PROXY_KEY"] is False
+    assert states["OPENAI_API_KEY"] is True
+    assert "HF_TOKEN" in states
+    assert "secret" not in out
+    assert "OPENAI_API_KEY" in call(capsys, "doctor")[1]
 
 
 def test_the_commands_page_is_not_stale() -> None:

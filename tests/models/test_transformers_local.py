@@ -120,7 +120,7 @@ def test_weights_are_read_at_the_first_call_and_can_be_let_go(tmp_path: Path) ->
     place = save_tiny(tmp_path / "tiny")
     loaded = TransformersModel.load(place, dtype="float32", batch_size=3)
     assert loaded.name.startswith("transformers:tiny#")
-    assert (loaded.capacity.batch, loaded.capacity.concurrency) == (3, 1)
+    assert (loaded.capacity.batch, loaded.capacity.concurrency) == (3, 4)
     assert loaded.config.hidden_size == 32
     [first] = ask(loaded, request(loaded))
     asyncio.run(loaded.close())
@@ -162,3 +162,32 @@ def test_a_cancelled_call_stops_decoding(model: TransformersModel) -> None:
         await model.generate([request(model, sampling=Sampling(max_tokens=1))])
 
     asyncio.run(cancel())
+
+
+def test_the_two_largest_probabilities_come_back_where_they_are_asked_for(model: TransformersModel) -> None:
+    wanted = Sampling(max_tokens=6, top_two_at=0.6)
+    with_pairs, without = ask(model, request(model, sampling=wanted), request(model, sampling=Sampling(max_tokens=6)))
+    assert with_pairs.key != without.key
+    assert (with_pairs.text, without.top_two) == (without.text, None)
+    assert with_pairs.top_two is not None
+    assert len(with_pairs.top_two) == with_pairs.completion_tokens
+    assert all(1 >= first >= second >= 0 for first, second in with_pairs.top_two)
+
+
+def test_calls_under_way_at_once_have_the_replies_they_have_alone(model: TransformersModel) -> None:
+    calls = [[request(model, "?" * (1 + i % 3), index=10 * c + i) for i in range(7)] for c in range(5)]
+
+    async def together() -> list[list[str]]:
+        found = await asyncio.gather(*(model.generate(requests) for requests in calls))
+        return [[c.text for c in call if isinstance(c, Completion)] for call in found]
+
+    assert asyncio.run(together()) == [[c.text for c in ask(model, *requests)] for requests in calls]
+
+
+def test_the_weights_of_a_loaded_model_are_packed_and_answer_as_before(tmp_path: Path) -> None:
+    place = save_tiny(tmp_path / "tiny", tie_word_embeddings=False)
+    loaded = TransformersModel.load(place, dtype="float32")
+    [first], [second] = ask(loaded, request(loaded)), ask(loaded, request(loaded))
+    plain = TransformersModel(tiny_model(tie_word_embeddings=False), tiny_tokenizer(), name=loaded.name)
+    [third] = ask(plain, request(loaded))
+    assert first.text == second.text == third.text

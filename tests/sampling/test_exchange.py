@@ -32,6 +32,7 @@ answers = st.builds(
     prompt_tokens=st.integers(0, 99),
     token_logprobs=st.none() | st.lists(st.floats(-30, 0), max_size=3).map(tuple),
     cost_usd=st.floats(0, 1),
+    top_two=st.none() | st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=3).map(tuple),
 ) | st.builds(Failure, key=st.just(""), kind=st.sampled_from(["refused", "server"]), message=words)
 entries = st.builds(lambda r, a: (r, replace(a, key=r.key)), requests, answers)
 

@@ -53,6 +53,7 @@ requests = st.builds(
     st.integers(0, 2),
 )
 logprobs = st.lists(st.integers(-2_000_000, 0).map(lambda hundred_thousandths: hundred_thousandths / 1e5), max_size=4)
+shares = st.integers(0, 100_000).map(lambda hundred_thousandths: hundred_thousandths / 1e5)
 completions = st.builds(
     Completion,
     key=st.just(""),
@@ -65,6 +66,7 @@ completions = st.builds(
     token_logprobs=st.none() | logprobs.map(tuple),
     cost_usd=st.floats(0, 10),
     seconds=st.floats(0, 100),
+    top_two=st.none() | st.lists(st.tuples(shares, shares), max_size=3).map(tuple),
 )
 failures = st.builds(
     Failure,

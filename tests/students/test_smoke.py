@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -84,3 +85,10 @@ def test_no_questions() -> None:
 )
 def test_repetition(text: str, circling: bool) -> None:
     assert (repetition(text) is not None) == circling
+
+
+def test_a_check_inside_a_running_loop() -> None:
+    async def cell() -> list[str]:
+        return smoke_check(Replies(GOOD, GOOD, GOOD), QUESTIONS)
+
+    assert asyncio.run(cell()) == []

@@ -246,6 +246,11 @@ def test_gradient_checkpointing_changes_nothing(whole: tuple[Path, TrainingResul
     assert same(weights(student), weights(whole[2]))
 
 
+def test_gradient_checkpointing_of_separate_rows_in_bfloat16(tmp_path: Path) -> None:
+    changes = {"bf16": True, "gradient_checkpointing": True, "share_prompts": False, "max_steps": 2}
+    assert run(tmp_path, settings=changes)[0].steps == 2
+
+
 def test_accumulation_is_the_large_batch(tmp_path: Path) -> None:
     """Two micro-batches of four and one batch of eight: the same examples make the same step."""
     few = examples(8)

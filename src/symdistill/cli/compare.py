@@ -24,5 +24,5 @@ def compare(
     show_metrics(rows, comparison, all_pairs=True)
     if output is not None:
         text = comparison_markdown(comparison) if form == "markdown" else comparison_csv(comparison)
-        write_text(output, text)
+        write_text(output, text, "Name another file with --output.")
         typer.echo(f"Wrote {output}")

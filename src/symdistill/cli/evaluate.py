@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from symdistill.cli.display import Display
-from symdistill.cli.options import Config, Overrides, RunDir, run_command
+from symdistill.cli.options import Config, Overrides, RunDir
 from symdistill.cli.tables import show_metrics
 from symdistill.runs.config import load_config
 from symdistill.runs.directory import default_run_directory
@@ -20,6 +20,6 @@ def evaluate(config: Config, overrides: Overrides = None, run_dir: RunDir = None
     directory = run_dir or default_run_directory(config)
     with workspace(settings, directory, Display()) as work:
         evidence = evaluate_students(work)
-        report = report_run(work, evidence, command=run_command(config, overrides, run_dir))
+        report = report_run(work, evidence, command=work.directory.command)
     show_metrics(evidence.rows, evidence.comparison)
     typer.echo(f"\n Report  {report}")

@@ -17,7 +17,10 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a commented configuration."""
+    if path.is_dir():
+        raise ConfigError(f"{path} is a directory.", f"Name a file, for example {path / 'symdistill.yaml'}.")
     if path.exists() and not force:
         raise ConfigError(f"{path} exists already.", "Name another file, or add --force.")
-    write_text(path, resources.files(__package__).joinpath("starter.yaml").read_text(encoding="utf-8"))
+    text = resources.files(__package__).joinpath("starter.yaml").read_text(encoding="utf-8")
+    write_text(path, text, "Name a file in a directory you can write to: `symdistill init FILE`.")
     typer.echo(f"Wrote {path}. Set `task.path` and `teacher.model`, then: symdistill run {path} --dry-run")

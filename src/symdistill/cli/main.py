@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -65,8 +66,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     except SymdistillError as error:
         if debug:
-            raise
-        _say(f"{error.message} Continue: {_again(words)}" if isinstance(error, Interrupted) else str(error))
+            traceback.print_exc()
+        else:
+            _say(f"{error.message} Continue: {_again(words)}" if isinstance(error, Interrupted) else str(error))
         sys.exit(error.exit_code)
     except typer.TyperException as error:
         _say(f"{error.format_message()} See `symdistill --help`.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +16,3 @@ RunDir = Annotated[
     Path | None,
     typer.Option("--run-dir", help="Where the run is kept; runs/NAME of the configuration by default."),
 ]
-
-
-def run_command(config: Path, overrides: list[str] | None, run_dir: Path | None) -> str:
-    """The command that repeats a run, as a shell takes it."""
-    place = ["--run-dir", str(run_dir)] if run_dir is not None else []
-    return shlex.join(["symdistill", "run", str(config), *(overrides or ()), *place])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from symdistill.cli.display import Display
-from symdistill.cli.options import Config, Overrides, RunDir, run_command
+from symdistill.cli.options import Config, Overrides, RunDir
 from symdistill.cli.tables import show_metrics, show_price
 from symdistill.runs.config import load_config
 from symdistill.runs.directory import default_run_directory
@@ -28,6 +28,6 @@ def run(
         show_price(price(settings, directory, display))
         return
     display.note(f"symdistill run {config}    run: {directory}")
-    finished = run_all(settings, directory, display, command=run_command(config, overrides, run_dir))
+    finished = run_all(settings, directory, display)
     show_metrics(finished.metric_rows, finished.comparison)
     typer.echo(f"\n Report  {finished.report}")

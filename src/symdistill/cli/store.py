@@ -16,10 +16,14 @@ app = typer.Typer(help="Look into, check, export and import a store of replies."
 Store = Annotated[Path, typer.Argument(help="A store.sqlite, or a run directory.")]
 
 
-def _open(path: Path, *, create: bool = False) -> ResponseStore:
-    file = path / "store.sqlite" if path.is_dir() else path
-    if not create and not file.exists():
-        raise StoreError(f"There is no store at {file}.", "Name a store.sqlite or the run directory that holds one.")
+def _file(path: Path) -> Path:
+    return path / "store.sqlite" if path.is_dir() else path
+
+
+def _open(path: Path) -> ResponseStore:
+    file = _file(path)
+    if not file.exists():
+        raise ConfigError(f"There is no store at {file}.", "Name a store.sqlite or the run directory that holds one.")
     return ResponseStore(file)
 
 
@@ -41,8 +45,7 @@ def export(
 @app.command("import")
 def import_(store: Store, source: Annotated[Path, typer.Argument(help="A file that `store export` wrote.")]) -> None:
     """Add a file's replies to a store; those it has already stay as they are."""
-    with _open(store, create=True) as opened:
-        read = exchange.import_recording(opened, source)
+    read = exchange.import_recording(_file(store), source)
     typer.echo(f"Added {read.replies:,} replies to {store}; {read.repeated:,} were there already.")
 
 

@@ -5,7 +5,7 @@
 """
 
 from symdistill.curation.completion import final_completion
-from symdistill.curation.curate import Curated, curate
+from symdistill.curation.curate import Answered, Curated, CuratedQuestion, curate, curate_stream
 from symdistill.curation.difficulty import Difficulty, TaskSummary
 from symdistill.curation.files import read_dropped, read_rationales, write_dropped, write_rationales
 from symdistill.curation.filters import REASONS, Reason
@@ -14,12 +14,15 @@ from symdistill.curation.settings import CurationSettings
 
 __all__ = [
     "REASONS",
+    "Answered",
     "Curated",
+    "CuratedQuestion",
     "CurationSettings",
     "Difficulty",
     "Reason",
     "TaskSummary",
     "curate",
+    "curate_stream",
     "final_completion",
     "rationales",
     "read_dropped",

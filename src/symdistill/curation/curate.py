@@ -1,15 +1,41 @@
-"""A list of rationales in; those to learn from, and those that were dropped with the reason, out."""
+"""Rationales in; those to learn from, and those that were dropped with the reason, out.
+
+What becomes of a rationale depends on the others of its question alone (for open-endedness also on a number of every
+question), so `curate_stream` takes one question after the other and holds no more than one; `curate` is the same for
+a list.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
-from symdistill.curation.difficulty import Difficulty, TaskSummary, difficulty_table, summarise
+from symdistill.curation.difficulty import Difficulty, TaskSummary, question_difficulty, summarise
 from symdistill.curation.filters import Verdict, exact_duplicates, fault, near_duplicates
-from symdistill.curation.selection import Pool, select
+from symdistill.curation.selection import Chooser, Openness, Pool, open_ended_budgets, pool_openness, selector
 from symdistill.curation.settings import CurationSettings
 from symdistill.records import Dropped, Example, Rationale
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question and every rationale about it, in any order.
+
+    `example` is None where the question itself is not at hand; then there is a rationale at least.
+    """
+
+    example: Example | None
+    rationales: Sequence[Rationale]
+
+
+@dataclass(frozen=True, slots=True)
+class CuratedQuestion:
+    """What became of the rationales of one question, each once and by sample index in `kept` or `dropped`."""
+
+    kept: list[Rationale]
+    dropped: list[Dropped]
+    difficulty: Difficulty
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +77,69 @@ def curate(
     groups: dict[str, list[Rationale]] = {example.id: [] for example in examples}
     for rationale in rationales:
         groups.setdefault(rationale.example_id, []).append(rationale)
+    questions = [Answered(by_id.get(name), group) for name, group in groups.items()]
+    curated = Curated([], [], [])
+    for outcome in curate_stream(questions, settings, verify=verify, seed=seed):
+        curated.kept.extend(outcome.kept)
+        curated.dropped.extend(outcome.dropped)
+        curated.difficulty.append(outcome.difficulty)
+    return curated
 
-    screened = []
-    for name, group in groups.items():
-        if group:
-            group.sort(key=lambda r: r.sample_index)
-            screened.append((group, _screen(group, by_id.get(name), settings, verify=verify)))
-    pools = [
-        Pool(group[0].task, [r for position, r in enumerate(group) if position not in verdicts], group)
-        for group, verdicts in screened
-    ]
-    chosen = select(pools, settings, seed)
 
-    kept: list[Rationale] = []
-    dropped: list[Dropped] = []
+def curate_stream(
+    questions: Iterable[Answered], settings: CurationSettings, *, verify: bool, seed: int
+) -> Iterator[CuratedQuestion]:
+    """As `curate`, one question after the other: an outcome for each of `questions`, in their order.
+
+    A question must come once, with all its rationales. The selection by open-endedness ranks the questions before it
+    curates the first, so `questions` is read twice there and must not be an iterator.
+
+    Raises:
+        ValueError: open-endedness with `questions` that can be read only once.
+        ConfigError, PrerequisiteError: as `curate`, and only when the question it is about comes.
+    """
+    choose = selector(settings, seed)
+    budgets: Iterable[int] = repeat(settings.budget)
+    if settings.select == "open-endedness":
+        if iter(questions) is questions:
+            raise ValueError("open-endedness reads the questions twice, which an iterator does not allow")
+        budgets = open_ended_budgets((openness(q, settings, verify=verify) for q in questions), settings.budget)
+    for question, budget in zip(questions, budgets, strict=False):
+        yield curate_question(question, settings, choose, budget, verify=verify)
+
+
+def openness(question: Answered, settings: CurationSettings, *, verify: bool) -> Openness | None:
+    """What `open_ended_budgets` wants to know of a question; None where no rationale passes the filters."""
+    return pool_openness(_screened(question, settings, verify=verify)[2])
+
+
+def curate_question(
+    question: Answered, settings: CurationSettings, choose: Chooser, budget: int, *, verify: bool
+) -> CuratedQuestion:
+    """What becomes of the rationales of one question. `choose` is the `selector` of the settings."""
+    group, verdicts, pool = _screened(question, settings, verify=verify)
+    candidates = [position for position in range(len(group)) if position not in verdicts]
+    stays = {candidates[pick] for pick in choose(pool, budget)}
     passed_over = Verdict("not_selected", f"{settings.select}, budget {settings.budget}")
-    for (group, verdicts), picks in zip(screened, chosen, strict=True):
-        candidates = [position for position in range(len(group)) if position not in verdicts]
-        stays = {candidates[pick] for pick in picks}
-        for position, rationale in enumerate(group):
-            if position in stays:
-                kept.append(rationale)
-            else:
-                dropped.append(Dropped(rationale, *verdicts.get(position, passed_over)))
-    return Curated(kept, dropped, difficulty_table(examples, kept, dropped))
+    kept, dropped = [], []
+    for position, rationale in enumerate(group):
+        if position in stays:
+            kept.append(rationale)
+        else:
+            dropped.append(Dropped(rationale, *verdicts.get(position, passed_over)))
+    named = question.example or group[0]
+    name = question.example.id if question.example else group[0].example_id
+    return CuratedQuestion(kept, dropped, question_difficulty(name, named.task, kept, dropped))
+
+
+def _screened(
+    question: Answered, settings: CurationSettings, *, verify: bool
+) -> tuple[list[Rationale], dict[int, Verdict], Pool]:
+    """The rationales by sample index, what the filters say of them by position, and what is left to select from."""
+    group = sorted(question.rationales, key=lambda r: r.sample_index)
+    verdicts = _screen(group, question.example, settings, verify=verify)
+    candidates = [rationale for position, rationale in enumerate(group) if position not in verdicts]
+    return group, verdicts, Pool(group[0].task if group else "", candidates, group)
 
 
 def _screen(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from symdistill.curation.filters import REASONS, Reason
-from symdistill.records import Dropped, Example, Rationale
+from symdistill.records import Dropped, Rationale
 
 BINS: tuple[tuple[str, float], ...] = (
     ("0", 0.0),
@@ -60,37 +60,21 @@ class TaskSummary:
     unanswered: tuple[str, ...]
 
 
-def difficulty_table(
-    examples: Iterable[Example], kept: Iterable[Rationale], dropped: Iterable[Dropped]
-) -> list[Difficulty]:
-    """One row a question, those of `examples` first and in their order, unanswered ones included."""
-    tasks = {example.id: example.task for example in examples}
-    verdicts: defaultdict[str, list[bool | None]] = defaultdict(list)
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for rationale in kept:
-        tasks.setdefault(rationale.example_id, rationale.task)
-        verdicts[rationale.example_id].append(rationale.correct)
-        counts[rationale.example_id]["kept"] += 1
-    for drop in dropped:
-        tasks.setdefault(drop.rationale.example_id, drop.rationale.task)
-        verdicts[drop.rationale.example_id].append(drop.rationale.correct)
-        counts[drop.rationale.example_id][drop.reason] += 1
-    rows = []
-    for name, task in tasks.items():
-        judged, count = verdicts[name], counts[name]
-        known = [verdict for verdict in judged if verdict is not None]
-        rows.append(
-            Difficulty(
-                id=name,
-                task=task,
-                samples=len(judged),
-                right=sum(known) if known else None,
-                kept=count["kept"],
-                share=count["kept"] / len(judged) if judged else None,
-                dropped={reason: count[reason] for reason in REASONS if count[reason]},
-            )
-        )
-    return rows
+def question_difficulty(name: str, task: str, kept: Sequence[Rationale], dropped: Sequence[Dropped]) -> Difficulty:
+    """The row of one question; both sequences are empty for one without any reply."""
+    judged = [r.correct for r in kept if r.correct is not None]
+    judged += [d.rationale.correct for d in dropped if d.rationale.correct is not None]
+    reasons = Counter(drop.reason for drop in dropped)
+    samples = len(kept) + len(dropped)
+    return Difficulty(
+        id=name,
+        task=task,
+        samples=samples,
+        right=sum(judged) if judged else None,
+        kept=len(kept),
+        share=len(kept) / samples if samples else None,
+        dropped={reason: reasons[reason] for reason in REASONS if reasons[reason]} if reasons else {},
+    )
 
 
 def summarise(

@@ -12,10 +12,10 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from symdistill.curation.filters import REASONS
 from symdistill.errors import DataError
@@ -24,6 +24,7 @@ from symdistill.records import Dropped, Rationale
 MAX_LINE_BYTES = 16 * 2**20
 """A longer line is taken for damage, not for a rationale."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _ROW = 'A row looks like {"id": …, "question": …, "rationale": …, "answer": …}.'
 
 
@@ -33,12 +34,45 @@ def write_rationales(path: Path, rationales: Iterable[Rationale]) -> int:
     Raises:
         DataError: the file cannot be written (disk full, no permission); what was there before is untouched.
     """
-    return _write_lines(path, (_row(rationale) for rationale in rationales))
+    return _write_all(path, rationales)
 
 
 def write_dropped(path: Path, dropped: Iterable[Dropped]) -> int:
     """Write one row a dropped rationale and return how many. Raises as `write_rationales`."""
-    return _write_lines(path, (_row(d.rationale) | {"reason": d.reason, "detail": d.detail} for d in dropped))
+    return _write_all(path, dropped)
+
+
+@contextlib.contextmanager
+def lines_written(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """A function that writes lines (`line`, one or many), for files that are written side by side as their rows come.
+
+    The lines stand under a temporary name until the block ends without an exception; then they take the name `path`.
+
+    Raises:
+        DataError: as `write_rationales`, from the function too.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+
+    def write(lines: bytes) -> None:
+        try:
+            file.write(lines)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    try:
+        try:
+            file = temporary.open("wb", buffering=1 << 20)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        try:
+            yield write
+            _take_name(file, temporary, path)
+        finally:
+            with contextlib.suppress(OSError):  # what could not be written has been reported by now
+                file.close()
+    except BaseException:
+        _discard(temporary)
+        raise
 
 
 def read_rationales(path: Path) -> Iterator[Rationale]:
@@ -65,7 +99,10 @@ def read_dropped(path: Path) -> Iterator[Dropped]:
         yield Dropped(rationale, reason, _field(row, "detail", str, place) or "")
 
 
-def _row(rationale: Rationale) -> dict[str, Any]:
+def _row(record: Rationale | Dropped) -> dict[str, Any]:
+    if isinstance(record, Dropped):
+        return _row(record.rationale) | {"reason": record.reason, "detail": record.detail}
+    rationale = record
     row: dict[str, Any] = {
         "id": rationale.example_id,
         "question": rationale.question,
@@ -171,36 +208,40 @@ def _parse(line: bytes, place: str) -> dict[str, Any] | None:
     return row
 
 
-def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    """Write rows under a temporary name beside `path`, bring them to the disk, then take the name."""
-    temporary = path.with_name(f".{path.name}.tmp")
+def _write_all(path: Path, records: Iterable[Rationale | Dropped]) -> int:
     count = 0
-    try:
-        with temporary.open("wb") as file:
-            for row in rows:
-                file.write(_encode(row))
-                count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_directory(path.parent)
-    except OSError as error:
-        _discard(temporary)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        way_out = "Free some space" if full else "Make the directory writable or choose another"
-        raise DataError(
-            f"Cannot write {path}: {_cause(error)}.",
-            f"{way_out} and run the same command again; what was there before is untouched.",
-        ) from error
-    except BaseException:
-        _discard(temporary)
-        raise
+    with lines_written(path) as write:
+        for record in records:
+            write(line(record))
+            count += 1
     return count
 
 
-def _encode(row: dict[str, Any]) -> bytes:
+def _take_name(file: IO[bytes], temporary: Path, path: Path) -> None:
+    """Bring a file to the disk, then give it its name."""
     try:
-        return json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
+        file.flush()
+        os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    _sync_directory(path.parent)
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    way_out = "Free some space" if full else "Make the directory writable or choose another"
+    return DataError(
+        f"Cannot write {path}: {_cause(error)}.",
+        f"{way_out} and run the same command again; what was there before is untouched.",
+    )
+
+
+def line(record: Rationale | Dropped) -> bytes:
+    """A rationale as its line of `rationales.jsonl`, a dropped one as that of `dropped.jsonl`."""
+    row = _row(record)
+    try:
+        return _JSON.encode(row).encode("utf-8") + b"\n"
     except UnicodeEncodeError:  # half of a surrogate pair, as some models emit: escaped, it survives
         return json.dumps(row).encode("ascii") + b"\n"
 

@@ -16,7 +16,7 @@ Lengths count words as separated by white space, in the text the student would l
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -84,20 +84,28 @@ def near_duplicates(rationales: Sequence[Rationale], threshold: float) -> dict[i
     """
     if threshold >= 1 or len(rationales) < 2:
         return {}
-    kept: defaultdict[tuple[str, tuple[str, ...]], list[tuple[int, set[tuple[str, ...]]]]] = defaultdict(list)
+    answers = [squeezed(rationale.answer or "") for rationale in rationales]
+    shared = Counter(answers)
+    alike: defaultdict[tuple[str, tuple[str, ...]], list[tuple[int, list[str]]]] = defaultdict(list)
+    for position, answer in enumerate(answers):
+        if shared[answer] > 1:  # only those that may have a peer are taken apart
+            tokens = words(rationales[position].text)
+            alike[answer, values(tokens)].append((position, tokens))
     found = {}
-    for position, rationale in enumerate(rationales):
-        tokens = words(rationale.text)
-        grams = ngrams(tokens, 3)
-        peers = kept[squeezed(rationale.answer or ""), values(tokens)]
-        for earlier, other in peers:
-            similarity = _jaccard(grams, other, threshold)
-            if similarity >= threshold:
-                detail = f"{similarity:.2f} similar to sample {rationales[earlier].sample_index}"
-                found[position] = Verdict("near_duplicate", detail)
-                break
-        else:
-            peers.append((position, grams))
+    for peers in alike.values():
+        if len(peers) < 2:
+            continue
+        kept: list[tuple[int, set[tuple[str, ...]]]] = []
+        for position, tokens in peers:
+            grams = ngrams(tokens, 3)
+            for earlier, other in kept:
+                similarity = _jaccard(grams, other, threshold)
+                if similarity >= threshold:
+                    detail = f"{similarity:.2f} similar to sample {rationales[earlier].sample_index}"
+                    found[position] = Verdict("near_duplicate", detail)
+                    break
+            else:
+                kept.append((position, grams))
     return found
 
 

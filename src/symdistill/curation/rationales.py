@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from symdistill.curation.settings import CurationSettings
 from symdistill.errors import DataError
@@ -11,6 +11,18 @@ from symdistill.models.reasoning import split_reasoning
 from symdistill.progress import Progress, Silent
 from symdistill.records import Completion, Example, Rationale, Request
 from symdistill.tasks.answers import answers_equal, parse_answer
+
+
+class Reply(NamedTuple):
+    """One reply of the teacher; `cut` says that it ended at the token limit. The rest as in `Completion`."""
+
+    key: str
+    model: str
+    sample_index: int
+    text: str
+    reasoning: str | None
+    cut: bool
+    token_logprobs: tuple[float, ...] | None
 
 
 def rationales(
@@ -44,41 +56,63 @@ def rationales(
                 "does not hold.",
                 "Use the task file the replies were sampled for, or sample again.",
             )
-        reasoning, reply, closed = _parts(completion)
-        if settings.rationale_from != "reply" and not reasoning:
-            without_reasoning += 1
-        answer = parse_answer(reply, example.answer_type, example.choices)
-        found.append(
-            Rationale(
-                example_id=example.id,
-                task=example.task,
-                question=example.question,
-                text=_learned(settings.rationale_from, reasoning, reply),
-                answer=answer,
-                correct=None
-                if example.answer is None
-                else answers_equal(answer, example.answer, example.answer_type, example.choices),
-                sample_index=request.sample_index,
-                model=request.model,
-                key=request.key,
-                truncated=completion.finish_reason == "length" or not closed,
-                token_logprobs=completion.token_logprobs,
-            )
-        )
-    if without_reasoning:
-        (progress or Silent()).note(
-            f"curation.rationale_from: {settings.rationale_from}, but {without_reasoning:,} of {len(found):,} replies "
-            "have no reasoning of their own; the reply itself is used there."
-        )
+        rationale, reasoned = read_rationale(example, reply_to(request, completion), settings)
+        found.append(rationale)
+        without_reasoning += not reasoned
+    note_missing_reasoning(settings, without_reasoning, len(found), progress or Silent())
     return found
 
 
-def _parts(completion: Completion) -> tuple[str, str, bool]:
+def reply_to(request: Request, completion: Completion) -> Reply:
+    """What curation reads of a request and its completion."""
+    return Reply(
+        request.key,
+        request.model,
+        request.sample_index,
+        completion.text,
+        completion.reasoning,
+        completion.finish_reason == "length",
+        completion.token_logprobs,
+    )
+
+
+def read_rationale(example: Example, reply: Reply, settings: CurationSettings) -> tuple[Rationale, bool]:
+    """The rationale a reply to a question holds, and whether the reply has reasoning of its own."""
+    reasoning, said, closed = _parts(reply)
+    answer = parse_answer(said, example.answer_type, example.choices)
+    rationale = Rationale(
+        example_id=example.id,
+        task=example.task,
+        question=example.question,
+        text=_learned(settings.rationale_from, reasoning, said),
+        answer=answer,
+        correct=None
+        if example.answer is None
+        else answers_equal(answer, example.answer, example.answer_type, example.choices),
+        sample_index=reply.sample_index,
+        model=reply.model,
+        key=reply.key,
+        truncated=reply.cut or not closed,
+        token_logprobs=reply.token_logprobs,
+    )
+    return rationale, bool(reasoning)
+
+
+def note_missing_reasoning(settings: CurationSettings, missing: int, replies: int, progress: Progress) -> None:
+    """Say how many of the replies have no reasoning where the reasoning was to be learned."""
+    if missing and settings.rationale_from != "reply":
+        progress.note(
+            f"curation.rationale_from: {settings.rationale_from}, but {missing:,} of {replies:,} replies "
+            "have no reasoning of their own; the reply itself is used there."
+        )
+
+
+def _parts(reply: Reply) -> tuple[str, str, bool]:
     """Reasoning, reply, and whether the reasoning was closed. Recordings made elsewhere may still hold the block."""
-    if completion.reasoning is not None:
-        return completion.reasoning.strip(), completion.text.strip(), True
-    reasoning, reply, closed = split_reasoning(completion.text)
-    return reasoning or "", reply.strip(), closed
+    if reply.reasoning is not None:
+        return reply.reasoning.strip(), reply.text.strip(), True
+    reasoning, said, closed = split_reasoning(reply.text)
+    return reasoning or "", said.strip(), closed
 
 
 def _learned(source: Literal["reply", "reasoning", "both"], reasoning: str, reply: str) -> str:

@@ -24,9 +24,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from symdistill.content import canonical_json
 from symdistill.curation.settings import CurationSettings
@@ -47,26 +48,34 @@ class Pool:
     samples: Sequence[Rationale]
 
 
-def select(pools: Sequence[Pool], settings: CurationSettings, seed: int) -> list[list[int]]:
-    """For each pool the positions of the candidates to keep, ascending.
+Chooser = Callable[[Pool, int], list[int]]
+"""Gives the positions of a pool's candidates to keep, ascending, for a budget."""
+
+
+class Openness(NamedTuple):
+    """How open-ended a question of a task is: the unique word bigrams of all its samples."""
+
+    task: str
+    bigrams: int
+
+
+def selector(settings: CurationSettings, seed: int) -> Chooser:
+    """The selection of the settings; it raises ConfigError for `likelihood` without log-probabilities.
 
     Raises:
-        ConfigError: `likelihood` without log-probabilities, or an embedding model that cannot be loaded.
+        ConfigError: an embedding model that cannot be loaded.
         PrerequisiteError: an embedding model without its package.
     """
-    if settings.select == "likelihood":
-        _require_logprobs(pools)
     pick = _picker(settings, seed)
-    if settings.select == "open-endedness":
-        budgets = _open_ended_budgets(pools, settings.budget)
-    elif settings.select == "all":
-        budgets = [len(pool.candidates) for pool in pools]
-    else:
-        budgets = [settings.budget] * len(pools)
-    return [
-        sorted(pick(pool.candidates, budget)) if budget < len(pool.candidates) else list(range(len(pool.candidates)))
-        for pool, budget in zip(pools, budgets, strict=True)
-    ]
+
+    def positions(pool: Pool, budget: int) -> list[int]:
+        if settings.select == "likelihood":
+            _require_logprobs(pool)
+        if settings.select == "all" or budget >= len(pool.candidates):
+            return list(range(len(pool.candidates)))
+        return sorted(pick(pool.candidates, budget))
+
+    return positions
 
 
 def _picker(settings: CurationSettings, seed: int) -> Callable[[Sequence[Rationale], int], list[int]]:
@@ -99,9 +108,9 @@ def _mean_logprob(rationale: Rationale) -> float:
     return mean if not math.isnan(mean) else -math.inf
 
 
-def _require_logprobs(pools: Sequence[Pool]) -> None:
+def _require_logprobs(pool: Pool) -> None:
     """Raise even where every question has few enough rationales to keep them all: the setting would do nothing."""
-    for rationale in (r for pool in pools for r in pool.candidates):
+    for rationale in pool.candidates:
         if not rationale.token_logprobs:
             raise ConfigError(
                 "curation.select: likelihood needs token log-probabilities, and the teacher's reply "
@@ -110,14 +119,22 @@ def _require_logprobs(pools: Sequence[Pool]) -> None:
             )
 
 
-def _open_ended_budgets(pools: Sequence[Pool], budget: int) -> list[int]:
+def pool_openness(pool: Pool) -> Openness | None:
+    """How open-ended the question of a pool is; None where there is nothing to select from."""
+    if not pool.candidates:
+        return None
+    return Openness(pool.task, len({bigram for r in pool.samples for bigram in pairwise(words(r.text))}))
+
+
+def open_ended_budgets(questions: Iterable[Openness | None], budget: int) -> list[int]:
     """How many rationales each question may keep; 0 for one that has none."""
     per_quintile = quintile_budgets(budget)
     by_task: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for position, pool in enumerate(pools):
-        if pool.candidates:
-            by_task[pool.task].append((_unique_bigrams(pool.samples), position))
-    budgets = [0] * len(pools)
+    budgets = []
+    for position, openness in enumerate(questions):
+        budgets.append(0)
+        if openness is not None:
+            by_task[openness.task].append((openness.bigrams, position))
     for ranked in by_task.values():
         for rank, (_, position) in enumerate(sorted(ranked)):
             budgets[position] = per_quintile[(2 * rank + 1) * 5 // (2 * len(ranked))]
@@ -128,7 +145,3 @@ def quintile_budgets(budget: int) -> tuple[int, int, int, int, int]:
     """Rationales kept of a question, by quintile of open-endedness, the least open first; their mean is `budget`."""
     low, lower = (max(1, round(budget * share)) for share in QUINTILE_SHARES[:2])
     return low, lower, budget, 2 * budget - lower, 2 * budget - low
-
-
-def _unique_bigrams(samples: Sequence[Rationale]) -> int:
-    return len({bigram for r in samples for bigram in pairwise(words(r.text))})

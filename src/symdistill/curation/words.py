@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)+|\w+|[-−+*/×÷⁄=<>^](?=\s*[\d(])")
 
+_ASCII_TOKEN = re.compile(r"[a-z_][a-z0-9_]*|[0-9]+(?:[.,][0-9]+)+|[a-z0-9_]+|[-+*/=<>^](?=\s*[0-9(])")
+"""The same for plain lower-case text, faster."""
+
 _VALUES_IN_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million half third "
@@ -26,6 +29,8 @@ def words(text: str) -> list[str]:
 
     Differences of case, width and typographic form are gone (NFKC, case-folded).
     """
+    if text.isascii():
+        return _ASCII_TOKEN.findall(text.lower())
     return _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
@@ -41,4 +46,4 @@ def values(tokens: Iterable[str]) -> tuple[str, ...]:
 
     Two chains with the same words and other values are two ways of calculating, never a repetition.
     """
-    return tuple(token for token in tokens if not token.isalpha() or token in _VALUE_WORDS)
+    return tuple([token for token in tokens if not token.isalpha() or token in _VALUE_WORDS])

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from symdistill.errors import ModelError
+from symdistill.errors import ModelError, UnusableModel
 from symdistill.records import Message
 
 Template = Literal["auto", "chat", "plain"]
@@ -72,10 +72,10 @@ class PromptFormat:
 
 
 def prompt_format(tokenizer: Any, template: Template = "auto") -> PromptFormat:
-    """Look at the tokenizer's template once. Raises ModelError for `chat` without a template or without end token."""
+    """Look at the tokenizer's template once. Raises UnusableModel for `chat` without a template, or no end token."""
     has_template = bool(getattr(tokenizer, "chat_template", None))
     if template == "chat" and not has_template:
-        raise ModelError(
+        raise UnusableModel(
             "The tokenizer has no chat template.", "Set `student.template: plain`, or use an instruct model."
         )
     kind: Literal["chat", "plain"] = "chat" if template != "plain" and has_template else "plain"
@@ -100,7 +100,7 @@ def encode_prompt(tokenizer: Any, messages: Sequence[Message], template: Templat
 
 
 def end_of_turn_id(tokenizer: Any, template: Template = "auto") -> int:
-    """The token that closes a reply. Raises ModelError where the tokenizer has none."""
+    """The token that closes a reply. Raises UnusableModel where the tokenizer has none."""
     return prompt_format(tokenizer, template).end_of_turn
 
 
@@ -179,7 +179,7 @@ def _writes_own_system(tokenizer: Any) -> bool:
     """Whether the template puts a system prompt of its own where the conversation has none.
 
     With a system text S the template writes A + S + B; without one, a default shows as A + default + B. Raises
-    ModelError when even an empty system message does not keep it out.
+    UnusableModel when even an empty system message does not keep it out.
     """
     user = {"role": "user", "content": PROBE_USER}
     before, _, after = _render(tokenizer, [{"role": "system", "content": PROBE_SYSTEM}, user]).partition(PROBE_SYSTEM)
@@ -188,7 +188,7 @@ def _writes_own_system(tokenizer: Any) -> bool:
         return False
     default = bare[len(before) : len(bare) - len(after)]
     if default in _render(tokenizer, [{"role": "system", "content": ""}, user]):
-        raise ModelError(
+        raise UnusableModel(
             f"The chat template always writes a system prompt of its own ({default.strip()[:60]!r}).",
             "Give the student an instruction, or set `student.template: plain`.",
         )
@@ -208,7 +208,7 @@ def _end_of_turn(tokenizer: Any) -> int:
 
 def _end_of_text(tokenizer: Any) -> int:
     if tokenizer.eos_token_id is None:
-        raise ModelError(
+        raise UnusableModel(
             "The tokenizer has no end-of-text token, so a student could not learn to stop.",
             "Set `eos_token` in the model's tokenizer_config.json.",
         )

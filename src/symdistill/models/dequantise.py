@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from symdistill.content import file_sha256
-from symdistill.errors import ModelError, PrerequisiteError
+from symdistill.errors import PrerequisiteError, UnusableModel
 from symdistill.models.gguf_header import check_gguf
 from symdistill.models.weights import INSTALL_TRAIN, check_directory, quiet
 
@@ -35,14 +35,14 @@ def dequantised(path: Path) -> Path:
 
     Raises:
         PrerequisiteError: the file is missing or cut off, the package gguf is missing, or the cache cannot be written.
-        ModelError: transformers cannot read this kind of model from GGUF.
+        UnusableModel: transformers cannot read this kind of model from GGUF.
     """
     check_gguf(path)
     target = cache_directory() / "models" / f"{path.stem}-{file_sha256(path)[:12]}"
     if target.is_dir():
         try:
             check_directory(target)
-        except ModelError:
+        except UnusableModel:
             shutil.rmtree(target)  # damaged from outside: made again below
         else:
             return target
@@ -73,7 +73,7 @@ def _read(path: Path) -> tuple[Any, Any]:
             model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as problem:
         text = " ".join(str(problem).split())[:300]
-        raise ModelError(
+        raise UnusableModel(
             f"transformers cannot read {path}: {text}", "Use a Hugging Face directory of the same model."
         ) from problem
     return model, tokenizer

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from symdistill.errors import CallFailed, ModelError, PrerequisiteError
+from symdistill.errors import CallFailed, PrerequisiteError, UnusableModel
 from symdistill.models.base import Capacity, byte_bound
 from symdistill.models.gguf_header import check_gguf, gguf_fingerprint
 from symdistill.models.openai_compatible import OpenAICompatibleModel
@@ -64,7 +64,7 @@ class LlamaCppModel:
         return byte_bound(request)
 
     async def generate(self, requests: Sequence[Request]) -> Sequence[Completion | CallFailed]:
-        """Raises CallFailed, and ModelError when llama.cpp cannot load the file."""
+        """Raises CallFailed, and UnusableModel when llama.cpp cannot load the file."""
         if self._client is None:
             loading = self._loading
             if loading is None or loading.get_loop() is not asyncio.get_running_loop():
@@ -108,7 +108,7 @@ class LlamaCppModel:
         try:
             self._server = await loaded
         except RuntimeError as problem:
-            raise ModelError(
+            raise UnusableModel(
                 f"llama.cpp cannot load {self._path}: {problem}",
                 "Run with --debug to see llama.cpp's own words; the model may be of a newer kind than this xllamacpp.",
             ) from problem

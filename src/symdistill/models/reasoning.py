@@ -20,7 +20,7 @@ def split_reasoning(text: str) -> tuple[str | None, str, bool]:
     """
     opened = _OPEN.match(text)
     if opened is None:
-        closed = _CLOSE_ONLY.search(text)
+        closed = _CLOSE_ONLY.search(text) if "</" in text else None
         if closed is None or _opens_before(text, closed):
             return None, text, True
         return text[: closed.start()].strip(), text[closed.end() :].strip(), True

@@ -281,4 +281,6 @@ def _record(kind: type[Completion | Failure], row: dict[str, Any]) -> Completion
         raise ValueError("`reasoning` of a reply is not text")
     if logprobs is not None:
         row["token_logprobs"] = tuple(float(x) for x in logprobs)
+    if row.get("top_two") is not None:
+        row["top_two"] = tuple((float(first), float(second)) for first, second in row["top_two"])
     return Completion(**row)

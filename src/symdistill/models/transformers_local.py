@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,18 +23,24 @@ if TYPE_CHECKING:
     from symdistill.models.decoding import Decoded, Decoder, Job
 
 
+_CALLS = 4
+"""Calls under way at once: while the replies of one come to their ends, those of the next are well under way."""
+
+
 class TransformersModel:
     """A loaded model and tokenizer as a `LanguageModel`.
 
-    `name` stands in content keys, so it must name these very weights. One call at a time takes up to `batch_size`
-    requests as one batch. A reply ends at the template's end of turn or an end token of the generation config.
+    `name` stands in content keys, so it must name these very weights. Calls that are under way at once share
+    `batch_size` rows, so several make sure that a row that has ended finds another to follow it. A reply ends at the
+    template's end of turn or an end token of the generation config.
     """
 
     def __init__(
         self, model: Any, tokenizer: Any, *, name: str, batch_size: int = 64, template: Template = "auto"
     ) -> None:
         self.name = name
-        self.capacity = Capacity(concurrency=1, batch=batch_size)
+        self.capacity = Capacity(concurrency=_CALLS, batch=batch_size)
+        self._owned = False
         self._template: Template = template
         self._load: Callable[[], tuple[Any, Any]] = lambda: (model, tokenizer)
         self._config: Callable[[], Any] = lambda: model.config
@@ -60,6 +65,7 @@ class TransformersModel:
         """
         directory = model_directory(where, trust_remote_code=trust_remote_code)
         self = cls(None, None, name=model_name(where, directory), batch_size=batch_size, template=template)
+        self._owned = True
         self._load = lambda: load_pretrained(directory, dtype=dtype, trust_remote_code=trust_remote_code)
         self._config = lambda: load_config(directory, trust_remote_code=trust_remote_code)
         return self
@@ -92,25 +98,23 @@ class TransformersModel:
     def _answer(self, requests: list[Request], stop: threading.Event) -> list[Completion | CallFailed]:
         with self._lock:
             decoder, form, context = self._prepare()
-            started = time.monotonic()
             prompts = {m: tuple(form.encode_prompt(m)) for m in {r.messages for r in requests}}
-            jobs: dict[int, Job] = {}
-            answers: dict[int, Completion | CallFailed] = {}
-            for index, request in enumerate(requests):
-                prompt = prompts[request.messages]
-                room = request.sampling.max_tokens if context is None else context - len(prompt)
-                if room < 1:
-                    answers[index] = CallFailed(
-                        "rejected", f"The prompt has {len(prompt)} tokens, and {self.name} takes {context} in all."
-                    )
-                else:
-                    jobs[index] = _job(request, prompt, min(room, request.sampling.max_tokens))
-            decoded = decoder.decode(list(jobs.values()), stop)
-            seconds = (time.monotonic() - started) / max(1, len(decoded))
-            for (index, job), reply in zip(jobs.items(), decoded, strict=True):
-                opened = prompt_opens_reasoning(form.tokenizer, job.prompt)
-                answers[index] = _completion(requests[index], job, reply, opened, seconds)
-            return [answers[index] for index in range(len(requests))]
+        jobs: dict[int, Job] = {}
+        answers: dict[int, Completion | CallFailed] = {}
+        for index, request in enumerate(requests):
+            prompt = prompts[request.messages]
+            room = request.sampling.max_tokens if context is None else context - len(prompt)
+            if room < 1:
+                answers[index] = CallFailed(
+                    "rejected", f"The prompt has {len(prompt)} tokens, and {self.name} takes {context} in all."
+                )
+            else:
+                jobs[index] = _job(request, prompt, min(room, request.sampling.max_tokens))
+        decoded = decoder.decode(list(jobs.values()), stop)
+        for (index, job), reply in zip(jobs.items(), decoded, strict=True):
+            opened = prompt_opens_reasoning(form.tokenizer, job.prompt)
+            answers[index] = _completion(requests[index], job, reply, opened)
+        return [answers[index] for index in range(len(requests))]
 
     def _prepare(self) -> tuple[Decoder, PromptFormat, int | None]:
         from symdistill.models.decoding import Decoder
@@ -120,7 +124,8 @@ class TransformersModel:
             form = prompt_format(tokenizer, self._template)
             ends = {form.end_of_turn, *_end_tokens(model)}
             context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-            self._ready = (Decoder(model, tokenizer, sorted(ends), self.capacity.batch), form, context)
+            decoder = Decoder(model, tokenizer, sorted(ends), self.capacity.batch, owned=self._owned)
+            self._ready = (decoder, form, context)
         return self._ready
 
 
@@ -128,10 +133,12 @@ def _job(request: Request, prompt: tuple[int, ...], max_tokens: int) -> Job:
     from symdistill.models.decoding import Job
 
     s = request.sampling
-    return Job(prompt, max_tokens, s.temperature, s.top_k, s.top_p, content.sample_seed(request.key), s.stop)
+    return Job(
+        prompt, max_tokens, s.temperature, s.top_k, s.top_p, content.sample_seed(request.key), s.stop, s.top_two_at
+    )
 
 
-def _completion(request: Request, job: Job, reply: Decoded, opened: bool, seconds: float) -> Completion:
+def _completion(request: Request, job: Job, reply: Decoded, opened: bool) -> Completion:
     reasoning, text, closed = split_reasoning(f"<think>\n{reply.text}" if opened else reply.text)
     return Completion(
         key=request.key,
@@ -140,9 +147,10 @@ def _completion(request: Request, job: Job, reply: Decoded, opened: bool, second
         finish_reason="stop" if reply.ended and closed else "length",
         prompt_tokens=len(job.prompt),
         completion_tokens=len(reply.tokens),
-        cached_prompt_tokens=len(job.prompt) if reply.shared else 0,
+        cached_prompt_tokens=reply.cached,
         token_logprobs=reply.logprobs,
-        seconds=seconds,
+        seconds=reply.seconds,
+        top_two=reply.top_two,
     )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from symdistill import content
-from symdistill.errors import ModelError, PrerequisiteError
+from symdistill.errors import PrerequisiteError, UnusableModel
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -46,7 +46,7 @@ def model_directory(where: str | Path, *, trust_remote_code: bool = False) -> Pa
 
     Raises:
         PrerequisiteError: nothing is there, the hub does not answer, or a GGUF file is not whole.
-        ModelError: the directory is not a model, or a weights file was cut off.
+        UnusableModel: the directory is not a model, or a weights file was cut off.
     """
     require_transformers()
     path = Path(where).expanduser()
@@ -58,7 +58,9 @@ def model_directory(where: str | Path, *, trust_remote_code: bool = False) -> Pa
 
         return dequantised(path)
     if path.exists():
-        raise ModelError(f"{path} is a file, but not a GGUF file.", "Name a model directory, a .gguf file or a hub id.")
+        raise UnusableModel(
+            f"{path} is a file, but not a GGUF file.", "Name a model directory, a .gguf file or a hub id."
+        )
     if not is_hub_id(str(where)):
         raise PrerequisiteError(f"There is no model at {where}.", "Name a model directory, a .gguf file or a hub id.")
     return _hub_snapshot(str(where), trust_remote_code)
@@ -79,7 +81,7 @@ def check_directory(path: Path) -> None:
     """Make sure a directory holds a config, whole weights and a tokenizer, and say what is missing if not.
 
     Raises:
-        ModelError: it is not a model directory, or a weights file was cut off.
+        UnusableModel: it is not a model directory, or a weights file was cut off.
     """
     names = {p.name for p in path.iterdir()}
     missing = []
@@ -91,7 +93,7 @@ def check_directory(path: Path) -> None:
         missing.append("tokenizer.json")
     if missing:
         adapter = " It holds a LoRA adapter without its base model." if "adapter_config.json" in names else ""
-        raise ModelError(
+        raise UnusableModel(
             f"{path} is not a model directory: {', '.join(missing)} missing.{adapter}",
             "Name a directory written by `save_pretrained`, with the tokenizer beside the weights.",
         )
@@ -101,7 +103,7 @@ def check_directory(path: Path) -> None:
 
 
 def weight_files(path: Path) -> list[Path]:
-    """The weight files of a model directory, in order. Raises ModelError for an index that names a missing shard."""
+    """The weight files of a model directory, in order. Raises UnusableModel for an index that names a missing shard."""
     if (path / _WEIGHTS).is_file():
         return [path / _WEIGHTS]
     index = path / _WEIGHTS_INDEX
@@ -110,29 +112,29 @@ def weight_files(path: Path) -> list[Path]:
     try:
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError) as problem:
-        raise ModelError(f"{index} is not a weights index ({problem}).", "Copy the model again.") from problem
+        raise UnusableModel(f"{index} is not a weights index ({problem}).", "Copy the model again.") from problem
     absent = [name for name in shards if not (path / name).is_file()]
     if absent:
-        raise ModelError(f"{path} lacks the weights file {absent[0]}.", "Copy the model again, all of its files.")
+        raise UnusableModel(f"{path} lacks the weights file {absent[0]}.", "Copy the model again, all of its files.")
     return [path / name for name in shards]
 
 
 def check_safetensors(file: Path) -> None:
-    """Compare a safetensors file's length with what its header promises. Raises ModelError."""
+    """Compare a safetensors file's length with what its header promises. Raises UnusableModel."""
     size = file.stat().st_size
     with file.open("rb") as data:
         head = data.read(8)
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
         if length > min(_MAX_HEADER, size - 8):
-            raise ModelError(f"{file} is cut off or not a safetensors file ({size:,} bytes).", "Copy it again.")
+            raise UnusableModel(f"{file} is cut off or not a safetensors file ({size:,} bytes).", "Copy it again.")
         try:
             entries = json.loads(data.read(length))
             ends = [v["data_offsets"][1] for k, v in entries.items() if k != "__metadata__"]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as problem:
-            raise ModelError(f"{file} has a damaged header ({problem}).", "Copy it again.") from problem
+            raise UnusableModel(f"{file} has a damaged header ({problem}).", "Copy it again.") from problem
     needed = 8 + length + max(ends, default=0)
     if size < needed:
-        raise ModelError(f"{file} is truncated: {size:,} of {needed:,} bytes.", "Copy it again.")
+        raise UnusableModel(f"{file} is truncated: {size:,} of {needed:,} bytes.", "Copy it again.")
 
 
 def directory_fingerprint(path: Path) -> str:
@@ -150,7 +152,7 @@ def load_pretrained(directory: Path, *, dtype: Dtype = "auto", trust_remote_code
 
     Raises:
         PrerequisiteError: torch or transformers is missing.
-        ModelError: the model cannot be loaded, or its tokenizer does not fit its embedding.
+        UnusableModel: the model cannot be loaded, or its tokenizer does not fit its embedding.
     """
     require_transformers()
     import torch
@@ -168,7 +170,7 @@ def load_pretrained(directory: Path, *, dtype: Dtype = "auto", trust_remote_code
 
 
 def load_config(directory: Path, *, trust_remote_code: bool = False) -> Any:
-    """The model's transformers config, without its weights. Raises ModelError."""
+    """The model's transformers config, without its weights. Raises UnusableModel."""
     require_transformers()
     from transformers import AutoConfig
 
@@ -192,9 +194,9 @@ def bfloat16_is_native() -> bool:
 
 
 def check_vocabulary(rows: int, tokenizer: Any, where: object) -> None:
-    """Every token must have an embedding row; rows to spare (padded vocabularies) do no harm. Raises ModelError."""
+    """Every token must have an embedding row; rows to spare (padded vocabularies) do no harm. Raises UnusableModel."""
     if len(tokenizer) > rows:
-        raise ModelError(
+        raise UnusableModel(
             f"The tokenizer of {where} knows {len(tokenizer):,} tokens, but the model has {rows:,} embedding rows.",
             "Use the tokenizer the model was trained with, or resize the model's embeddings and save it again.",
         )
@@ -226,10 +228,10 @@ def _readable_errors(where: Path) -> Iterator[None]:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as problem:
         text = " ".join(str(problem).split())[:300]
         if "trust_remote_code" in text:
-            raise ModelError(
+            raise UnusableModel(
                 f"The model in {where} brings code of its own.", "Set `trust_remote_code: true` if you trust it."
             ) from problem
-        raise ModelError(f"The model in {where} cannot be loaded: {text}", "Check the model's files.") from problem
+        raise UnusableModel(f"The model in {where} cannot be loaded: {text}", "Check the model's files.") from problem
 
 
 def _hub_snapshot(name: str, trust_remote_code: bool) -> Path:

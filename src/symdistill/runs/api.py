@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from symdistill import content
 from symdistill.errors import CallFailed, ConfigError, RunDirectoryError
@@ -20,13 +18,11 @@ from symdistill.progress import Progress
 from symdistill.records import Example, Sampling
 from symdistill.runs.config import RunConfig, load_config
 from symdistill.runs.directory import RunDirectory, default_run_directory
+from symdistill.sampling.loops import ask, outside_loops
 from symdistill.tasks import parse_answer
 
 if TYPE_CHECKING:
     from symdistill.models.transformers_local import TransformersModel
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ class FinishedStudent:
         example = Example("question", question, answer_type=kind, choices=choices)
         sampling = Sampling(max_tokens=self._config.evaluation.max_new_tokens, seed=self._config.seed)
         request = content.request(self.model.name, self._method.prompt(example), sampling)
-        [reply] = _outside_loops(lambda: asyncio.run(self.model.generate([request])))
+        [reply] = ask(self.model, [request])
         if isinstance(reply, CallFailed):
             raise reply
         return Answer(reply.text, parse_answer(reply.text, kind, choices))
@@ -135,17 +131,7 @@ def run(
     changes = [f"{key}={content.canonical_json(value)}" for key, value in plain.items()]
     settings = load_config(path, changes)
     directory = Path(run_dir) if run_dir else default_run_directory(path)
-    return _outside_loops(lambda: run_all(settings, directory, progress))
-
-
-def _outside_loops(work: Callable[[], T]) -> T:
-    """`work`, which runs event loops of its own, done here or, where one runs already (a notebook), in a thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return work()
-    with ThreadPoolExecutor(1, "symdistill") as thread:
-        return thread.submit(work).result()
+    return outside_loops(lambda: run_all(settings, directory, progress))
 
 
 def open_run(path: str | Path) -> FinishedRun:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from symdistill.curation.settings import CurationSettings
 from symdistill.errors import ConfigError
 from symdistill.evaluation.settings import EvaluationSettings
 from symdistill.methods import METHODS, Method, MethodSettings
 from symdistill.models.settings import TeacherSettings
+from symdistill.runs.paths import absolute, change_paths, found_path, moved_along
+from symdistill.runs.validation import Places, nearest, validated
 from symdistill.settings import Settings
 from symdistill.students.settings import StudentSettings
 from symdistill.tasks.settings import TaskSettings
-from symdistill.training.settings import TrainingSettings
+from symdistill.training.settings import LAYOUT, TrainingSettings
 
 # Keys that may change between two starts of one run: they decide how fast and how far, not what is computed.
 TRANSPORT = frozenset(
@@ -30,7 +33,13 @@ TRANSPORT = frozenset(
 )
 
 
+RESOLVED_IN = "resolved_in"
+"""A key that only the program writes, into a run's config.yaml: where the run directory was at that time."""
+
 S = TypeVar("S", bound=Settings)
+
+_A_METHOD = f"the name of a method ({', '.join(METHODS)}) or a group of keys with `name`"
+_METHODS = "a list of methods, each a name or a group of keys with `name`"
 
 
 class RunConfig(Settings):
@@ -39,8 +48,10 @@ class RunConfig(Settings):
     task: TaskSettings = TaskSettings()
     teacher: TeacherSettings = TeacherSettings()
     curation: CurationSettings = CurationSettings()
-    method: Mapping[str, Any] | None = None
-    methods: tuple[Mapping[str, Any], ...] = ()
+    method: Mapping[str, Any] | None = Field(default=None, description=_A_METHOD)
+    methods: tuple[Annotated[Mapping[str, Any], Field(description=_A_METHOD)], ...] = Field(
+        default=(), description=_METHODS
+    )
     student: StudentSettings = StudentSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -63,7 +74,7 @@ class RunConfig(Settings):
             data["methods"] = [{"name": data["methods"]}]
         return data
 
-    def build_methods(self) -> list[Method]:
+    def build_methods(self, places: Places | None = None) -> list[Method]:
         """The run's methods with their settings checked.
 
         Raises:
@@ -75,79 +86,114 @@ class RunConfig(Settings):
         entries = list(self.methods) or ([self.method] if self.method is not None else [])
         if not entries:
             raise ConfigError("No method is named.", f"Add `method: {{name: …}}` with one of {', '.join(METHODS)}.")
-        built = [self._build(entry, f"methods.{i}" if many else "method") for i, entry in enumerate(entries)]
+        places = places or Places()
+        built = [self._build(entry, f"methods.{i}" if many else "method", places) for i, entry in enumerate(entries)]
         labels = [m.label for m in built]
         for label in labels:
             if labels.count(label) > 1:
                 raise ConfigError(f"Two methods are called `{label}`.", "Give one of them a `label`.")
         return built
 
-    def _build(self, entry: Mapping[str, Any], where: str) -> Method:
-        name = str(entry.get("name", ""))
-        if name not in METHODS:
-            raise ConfigError(f"Unknown method `{name}` in `{where}.name`.", nearest(name, METHODS))
+    def _build(self, entry: Mapping[str, Any], where: str, places: Places) -> Method:
+        name = entry.get("name")
+        at = places.at(f"{where}.name")
+        if name is None:
+            raise ConfigError(f"`{where}`{at} names no method.", f"Add `name:` with one of {', '.join(METHODS)}.")
+        if not isinstance(name, str) or name not in METHODS:
+            raise ConfigError(f"Unknown method `{name}` in `{where}.name`{at}.", nearest(str(name), METHODS))
         kind = METHODS[name]
-        try:
-            settings: MethodSettings = kind.settings_type.model_validate(dict(entry))
-        except ValidationError as error:
-            raise _config_error(error, kind.settings_type, prefix=where) from error
-        method = kind(settings, student_instruction=self.student.instruction)
-        self.training_for(method)
-        self.curation_for(method)
-        self.evaluation_for(method)
-        return method
+        settings: MethodSettings = validated(kind.settings_type, entry, places, prefix=where)
+        for section, values in (
+            ("training", self.training),
+            ("curation", self.curation),
+            ("evaluation", self.evaluation),
+        ):
+            _override(values, getattr(settings, section), f"{where}.{section}", places)
+        return kind(settings, student_instruction=self.student.instruction)
 
     def training_for(self, method: Method) -> TrainingSettings:
         """The `training` section as this method changes it."""
-        return _override(self.training, method.settings.training, f"training (of {method.label})")
+        return _override(self.training, method.settings.training, f"{method.label}.training")
 
     def curation_for(self, method: Method) -> CurationSettings:
         """The `curation` section as this method changes it, with `verify` decided."""
-        section = _override(self.curation, method.settings.curation, f"curation (of {method.label})")
+        section = _override(self.curation, method.settings.curation, f"{method.label}.curation")
         if section.verify is None:
             section = section.model_copy(update={"verify": method.verify})
         return section
 
     def evaluation_for(self, method: Method) -> EvaluationSettings:
         """The `evaluation` section as this method changes it, with the votes it asks for where nothing is said."""
-        section = _override(self.evaluation, method.settings.evaluation, f"evaluation (of {method.label})")
+        section = _override(self.evaluation, method.settings.evaluation, f"{method.label}.evaluation")
         if section.self_consistency is None and method.votes:
             section = section.model_copy(update={"self_consistency": method.votes})
         return section
 
-    def identity(self) -> dict[str, Any]:
-        """What makes two configurations the same run: everything but transport, budgets and evaluation."""
-        whole = self.model_dump(mode="json")
+    def identity(self, directory: Path | None = None) -> dict[str, Any]:
+        """What makes two configurations the same run: everything but transport, budgets, layout and evaluation.
+
+        A file counts by where it lies, seen from the run directory: the same from every working directory, and the
+        same after the project has moved with its runs. What is in it has keys of its own (replies, students).
+        """
+
+        def seen(key: str, path: str, certain: bool) -> str:
+            path = _absolute(key, path, certain)
+            return os.path.relpath(path, absolute(directory)) if directory and os.path.isabs(path) else path
+
+        whole = change_paths(self.model_dump(mode="json"), seen)
         whole["teacher"] = {k: v for k, v in whole["teacher"].items() if k not in TRANSPORT}
         for free in ("evaluation", "store"):
             whole.pop(free)
-        for entry in [whole["method"] or {}, *whole["methods"]]:
+        entries = [whole["method"] or {}, *whole["methods"]]
+        for entry in entries:
             entry.pop("evaluation", None)
+        for section in (whole, *entries):
+            if "training" in section:
+                section["training"] = {k: v for k, v in section["training"].items() if k not in LAYOUT}
         whole["student"].pop("batch_size")
         return whole
 
-    def to_yaml(self) -> str:
-        """The resolved configuration; it holds no secret, since keys are named by environment variable."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    def missing(self) -> dict[str, str]:
+        """The keys whose file or directory is not there, with its path."""
+        absent: dict[str, str] = {}
+
+        def look(key: str, path: str, certain: bool) -> str:
+            if certain and not os.path.exists(path):
+                absent[key] = path
+            return path
+
+        change_paths(self.model_dump(mode="json"), look)
+        return absent
+
+    def to_yaml(self, directory: Path | None = None) -> str:
+        """The resolved configuration; it holds no secret, since keys are named by environment variable.
+
+        For a run directory its paths are absolute, and it says where that directory is (see `RESOLVED_IN`).
+        """
+        data = self.model_dump(mode="json")
+        if directory is not None:
+            data = {RESOLVED_IN: absolute(directory), **change_paths(data, _absolute)}
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
-def _override(section: S, changes: Mapping[str, Any], where: str) -> S:
+def _absolute(key: str, path: str, certain: bool) -> str:
+    """A path that may be a name on the hub is one only where something is there."""
+    return absolute(path) if certain or os.path.exists(path) else path
+
+
+def _override(section: S, changes: Mapping[str, Any], prefix: str, places: Places | None = None) -> S:
     """A section with single keys changed, checked again."""
-    if not changes:
-        return section
-    try:
-        return type(section).model_validate({**section.model_dump(), **changes})
-    except ValidationError as error:
-        raise _config_error(error, type(section), prefix=where) from error
+    return validated(type(section), {**section.model_dump(), **changes}, places, prefix=prefix) if changes else section
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read and check a configuration file; `overrides` are `dotted.key=value` with the value in YAML.
 
-    Relative paths in the file are taken from the working directory if they exist there, else from the file's folder.
+    Relative paths in the file are taken from the file's folder if they exist there, else from the working directory;
+    with those in overrides it is the other way round.
 
     Raises:
-        ConfigError: the file is missing or not YAML, a key is unknown, a value has the wrong type.
+        ConfigError: the file is missing or not YAML, a key is unknown or stands twice, a value has the wrong type.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -158,7 +204,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"Cannot read {path}: {error}.", "A configuration is a UTF-8 YAML file.") from error
     try:
         data = yaml.safe_load(text)
-        lines = dict(_key_lines(yaml.compose(text)))
+        lines = _line_of_each_key(text, path)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f", line {mark.line + 1}" if mark else ""
@@ -174,51 +220,36 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"{path} is a {type(data).__name__}, not a set of keys.", _INIT)
     for override in overrides:
         _apply(data, override)
-    return parse_config(data, where=str(path), lines=lines, base=path.parent)
+    by_key = {override.partition("=")[0].strip(): override for override in overrides}
+    return parse_config(data, Places(str(path), lines, by_key), base=path.parent)
 
 
-def parse_config(
-    data: Mapping[str, Any],
-    *,
-    where: str = "the configuration",
-    lines: Mapping[str, int] | None = None,
-    base: Path = Path(),
-) -> RunConfig:
+def parse_config(data: Mapping[str, Any], places: Places | None = None, *, base: Path = Path()) -> RunConfig:
     """Check a configuration given as nested mappings. Raises ConfigError."""
-    try:
-        config = RunConfig.model_validate(data)
-    except ValidationError as error:
-        raise _config_error(error, RunConfig, where=where, lines=lines or {}) from error
-    config = _resolve_paths(config, base)
-    if config.method or config.methods:
-        config.build_methods()
+    places = places or Places("the configuration")
+    before = data.get(RESOLVED_IN)
+    if isinstance(before, str):
+        data = {key: value for key, value in data.items() if key != RESOLVED_IN}
+
+    def found(key: str, path: str, certain: bool) -> str:
+        if isinstance(before, str) and not places.overridden(key):
+            path = moved_along(path, before, base)
+        here, there = (Path(), base) if places.overridden(key) else (base, Path())
+        return found_path(path, here, there, certain=certain)
+
+    config = validated(RunConfig, change_paths(data, found), places)
+    if not _VARIABLE.fullmatch(config.teacher.api_key_env):
+        raise ConfigError(  # what was given is not repeated: it may be the key itself
+            f"`teacher.api_key_env` in {places.where} is not the name of an environment variable.",
+            "Name the variable that holds the key, for example OPENAI_API_KEY; keys never stand in files.",
+        )
+    if config.method is not None or config.methods:
+        config.build_methods(places)
     return config
 
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INIT = "`symdistill init` writes a commented one."
-_PATHS = {"task": ("path", "eval_path"), "teacher": ("demonstrations",)}
-
-
-def _resolve_paths(config: RunConfig, base: Path) -> RunConfig:
-    """Paths that exist only beside the configuration file are made to point there."""
-
-    def found(path: Path) -> Path:
-        path = path.expanduser()
-        return base / path if not path.exists() and (base / path).exists() else path
-
-    changes: dict[str, Any] = {}
-    for section, names in _PATHS.items():
-        values = getattr(config, section)
-        update: dict[str, Any] = {n: found(p) for n in names if (p := getattr(values, n)) is not None}
-        if section == "teacher" and values.model and ":" in values.model:
-            backend, rest = values.model.split(":", 1)
-            if backend in ("recorded", "llama_cpp", "transformers"):
-                update["model"] = f"{backend}:{found(Path(rest))}"
-        changes[section] = values.model_copy(update=update)
-    student = config.student
-    if (base / student.model).exists() and not Path(student.model).exists():
-        student = student.model_copy(update={"model": str(base / student.model)})
-    return config.model_copy(update={**changes, "student": student})
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
@@ -267,6 +298,16 @@ def _number(text: str) -> Any:
         return text
 
 
+def _line_of_each_key(text: str, path: Path) -> dict[str, int]:
+    """The line of every dotted key. Raises ConfigError for a key that stands twice, of which YAML drops one."""
+    lines: dict[str, int] = {}
+    for key, line in _key_lines(yaml.compose(text)):
+        if key in lines:
+            raise ConfigError(f"`{key}` stands twice in {path}, lines {lines[key]} and {line}.", "Keep one of them.")
+        lines[key] = line
+    return lines
+
+
 def _key_lines(node: Any, prefix: str = "") -> Iterator[tuple[str, int]]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -278,59 +319,3 @@ def _key_lines(node: Any, prefix: str = "") -> Iterator[tuple[str, int]]:
             path = f"{prefix}{index}"
             yield path, value.start_mark.line + 1
             yield from _key_lines(value, path + ".")
-
-
-def nearest(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
-    """`Did you mean …?`, or the list of what there is, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean `{close[0]}`?"
-    return f"Known: {', '.join(known)}." if known else ""
-
-
-def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Every dotted key a settings class accepts."""
-    keys = []
-    for name, field in model.model_fields.items():
-        keys.append(prefix + name)
-        inner = section_of(field.annotation)
-        if inner is not None:
-            keys += known_keys(inner, f"{prefix}{name}.")
-    return keys
-
-
-def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The settings class inside an annotation such as `LoraSettings | None`."""
-    options = getattr(annotation, "__args__", (annotation,))
-    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
-
-
-def _config_error(
-    error: ValidationError,
-    model: type[BaseModel],
-    *,
-    where: str = "",
-    prefix: str = "",
-    lines: Mapping[str, int] | None = None,
-) -> ConfigError:
-    """The first problem pydantic found, in our words."""
-    first = error.errors(include_url=False)[0]
-    place = [str(p) for p in first["loc"]]
-    key = ".".join(place)
-    shown = f"{prefix}.{key}" if prefix else key
-    line = (lines or {}).get(key)
-    at = (f" in {where}" if where else "") + (f", line {line}" if line else "")
-    if first["type"] == "extra_forbidden":
-        known = known_keys(model)
-        siblings = [k for k in known if k.rpartition(".")[0] == key.rpartition(".")[0]]
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-        close = close or [k for k in known if k.rpartition(".")[2] == place[-1]][:1]
-        own = f"{prefix}." if prefix else ""
-        fix = f"Did you mean `{own}{close[0]}`?" if close else f"Known here: {', '.join(siblings)}."
-        if prefix.startswith("method") and not close:
-            fix += " Training and evaluation keys have sections of their own."
-        return ConfigError(f"Unknown key `{shown}`{at}.", fix)
-    value = first.get("input")
-    given = f" (given: {value!r})" if isinstance(value, (str, int, float, bool, type(None))) else ""
-    message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return ConfigError(f"`{shown}`{at} should be {message}{given}.", "Change the value and run again.")

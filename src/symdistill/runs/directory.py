@@ -15,6 +15,7 @@ import errno
 import fcntl
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ import yaml
 from symdistill.content import content_key
 from symdistill.errors import RunDirectoryError, SymdistillError
 from symdistill.runs.config import RunConfig, parse_config
+from symdistill.runs.paths import absolute
+from symdistill.runs.validation import Places
 
 
 class RunDirectory:
@@ -79,16 +82,22 @@ class RunDirectory:
             lock.write(f"process {os.getpid()}")
             lock.flush()
             self._check(config)
-            write_text(self.config, config.to_yaml())
+            write_text(self.config, config.to_yaml(self.path))
             yield self
 
     def _check(self, config: RunConfig) -> None:
         if not self.config.exists():
             return
-        before, now = self.load_config().identity(), config.identity()
+        before, now = self.load_config().identity(self.path), config.identity(self.path)
         if before == now or not any(p.exists() for p in self._work):
             return  # nothing was bought or made here yet: a configuration that was corrected goes on
         changed = sorted(_differences(before, now))
+        for key, path in config.missing().items():
+            if key in changed:
+                raise RunDirectoryError(
+                    f"There is no {path} (`{key}`), and the run in {self.path} was made with another path.",
+                    f"Start from the directory the path is meant from, or use {self.config}, which works from any.",
+                )
         shown = ", ".join(f"`{k}`" for k in changed[:4]) + (" and more" if len(changed) > 4 else "")
         raise RunDirectoryError(
             f"{self.path} holds a run of another configuration (different: {shown}).",
@@ -106,7 +115,14 @@ class RunDirectory:
             ) from None
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise RunDirectoryError(f"Cannot read {self.config}: {error}.", "Restore it or start a new run.") from error
-        return parse_config(data, where=str(self.config))
+        if not isinstance(data, dict):
+            raise RunDirectoryError(f"{self.config} is not a set of keys.", "Restore it or start a new run.")
+        return parse_config(data, Places(str(self.config)), base=self.path)
+
+    @property
+    def command(self) -> str:
+        """What repeats the run, or goes on with it, from any working directory."""
+        return shlex.join(["symdistill", "run", absolute(self.config), "--run-dir", absolute(self.path)])
 
     def read_json(self, path: Path) -> Any:
         """A JSON file of the run. Raises RunDirectoryError with what to run when it is not there."""
@@ -132,20 +148,24 @@ class RunDirectory:
         return rows
 
 
-def cannot_write(path: Path, error: OSError) -> SymdistillError:
-    """The error for a directory or file that cannot be written, in the user's words."""
+ANOTHER_RUN_DIR = "Choose a --run-dir you can write to."
+
+
+def cannot_write(path: Path, error: OSError, fix: str = ANOTHER_RUN_DIR) -> SymdistillError:
+    """The error for a directory or file that cannot be written, in the user's words; `fix` says where else to."""
     if error.errno == errno.ENOSPC:
         return RunDirectoryError(
             f"The disk is full while writing {path}.",
             "Free some space and run the same command: what was done is kept.",
         )
     reason = error.strerror or str(error)
-    return RunDirectoryError(f"Cannot write {path}: {reason}.", "Choose a --run-dir you can write to.")
+    return RunDirectoryError(f"Cannot write {path}: {reason}.", fix)
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
+def replacing(path: Path, fix: str = ANOTHER_RUN_DIR) -> Iterator[IO[str]]:
     """Write a text file under a temporary name beside it and rename it: it is whole, or it is what it was before.
+    `fix` is what to do where the place cannot be written.
 
     Raises:
         RunDirectoryError: the disk is full, or the place cannot be written.
@@ -164,7 +184,7 @@ def replacing(path: Path) -> Iterator[IO[str]]:
         temporary.replace(path)
         temporary = None
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, error, fix) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -178,9 +198,9 @@ def forget(path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a file with `text`, atomically. Raises RunDirectoryError."""
-    with replacing(path) as file:
+def write_text(path: Path, text: str, fix: str = ANOTHER_RUN_DIR) -> None:
+    """Replace a file with `text`, atomically. Raises RunDirectoryError, which advises `fix`."""
+    with replacing(path, fix) as file:
         file.write(text)
 
 
@@ -201,9 +221,9 @@ def default_run_directory(config_path: Path) -> Path:
     return Path("runs") / config_path.stem
 
 
-def identity_key(config: RunConfig) -> str:
+def identity_key(config: RunConfig, directory: Path) -> str:
     """The content key of a run's configuration; replies bought for a run carry it."""
-    return content_key("c1", config.identity())
+    return content_key("c1", config.identity(directory))
 
 
 def _differences(before: Any, now: Any, prefix: str = "") -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import random
@@ -18,7 +17,9 @@ from symdistill.records import Example, Sampling, TrainingExample
 from symdistill.runs.directory import write_json
 from symdistill.runs.teaching import kept_for, pool
 from symdistill.runs.workspace import Workspace
+from symdistill.sampling.loops import ask
 from symdistill.tasks import check_answer
+from symdistill.training.settings import LAYOUT
 
 if TYPE_CHECKING:
     from symdistill.students.loading import Student
@@ -77,8 +78,8 @@ def train_student(work: Workspace, method: Method, material: Material, examples:
         "t1",
         {
             "examples": [dataclasses.asdict(e) for e in examples],
-            "training": settings.model_dump(mode="json"),
-            "student": work.config.student.model_dump(mode="json", exclude={"batch_size", "dtype"}),
+            "training": settings.model_dump(mode="json", exclude=set(LAYOUT)),
+            "student": work.config.student.model_dump(mode="json", exclude={"model", "batch_size", "dtype"}),
             "base": directory_fingerprint(locate_student(work.config.student)),
             "groups": dict(method.group_weights),
             "seed": seed,
@@ -165,12 +166,12 @@ def dev_accuracy(work: Workspace, method: Method, student: Student, dev: Sequenc
         batch = work.config.student.batch_size
         local = TransformersModel(model, student.tokenizer, name="dev", batch_size=batch, template=student.template)
 
-        def ask(requests: Sequence[Any]) -> dict[str, Any]:
-            replies = asyncio.run(local.generate(requests))
+        def answers(requests: Sequence[Any]) -> dict[str, Any]:
+            replies = ask(local, requests)
             return {r.key: c for r, c in zip(requests, replies, strict=True) if not isinstance(c, Exception)}
 
         sampling = Sampling(max_tokens=work.config.evaluation.max_new_tokens)
-        replies = method.predict(ask, "dev", dev, sampling)
+        replies = method.predict(answers, "dev", dev, sampling)
         right = [
             bool(row) and check_answer(row[0].text, e.answer or "", e.answer_type, e.choices)
             for e, row in zip(dev, replies, strict=True)

@@ -18,7 +18,7 @@ from symdistill.runs.workspace import Workspace, workspace
 from symdistill.sampling.estimate import Estimate
 
 
-def run_all(config: RunConfig, path: Path, progress: Progress | None = None, *, command: str = "") -> FinishedRun:
+def run_all(config: RunConfig, path: Path, progress: Progress | None = None) -> FinishedRun:
     """Sample, curate, train, evaluate, report.
 
     Raises:
@@ -36,7 +36,7 @@ def run_all(config: RunConfig, path: Path, progress: Progress | None = None, *, 
             curate_replies(work)
         train_students(work)
         evidence = evaluate_students(work)
-        report_run(work, evidence, command=command or f"symdistill run {path / 'config.yaml'} --run-dir {path}")
+        report_run(work, evidence, command=work.directory.command)
     return open_run(path)
 
 

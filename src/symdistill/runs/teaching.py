@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from symdistill import content
-from symdistill.curation import Curated, curate, rationales, read_rationales, write_dropped, write_rationales
+from symdistill.curation import Difficulty, curate, read_dropped, read_rationales
+from symdistill.curation.batches import Batch, curate_batches
+from symdistill.curation.files import lines_written
+from symdistill.curation.rationales import note_missing_reasoning, reply_to
 from symdistill.curation.settings import CurationSettings
 from symdistill.errors import ConfigError, DataError
 from symdistill.methods import Method
@@ -15,18 +22,30 @@ from symdistill.models.base import LanguageModel
 from symdistill.models.registry import load_teacher
 from symdistill.models.settings import Price
 from symdistill.prompts import teacher_messages
-from symdistill.records import Example, Rationale, Request, Sampling
-from symdistill.runs.directory import forget, write_json
+from symdistill.records import Completion, Example, Failure, Rationale, Request, Sampling
+from symdistill.runs.directory import forget, write_text
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.sampling.limits import Budget, CallLimits
 from symdistill.sampling.prices import price_of
 from symdistill.sampling.sampler import Sampled, Sampler
 
+_QUESTIONS_AT_A_TIME = 200
+_MUCH = 50_000
+"""Replies that several processes curate faster than one, their start included."""
+_MOST = 8
+"""Processes at most: one more reads the store for all of them."""
+
 
 def teacher_requests(work: Workspace, model: str) -> list[Request]:
     """Every reply the configuration wants from the teacher, question by question, tasks kept together so that a
     backend can reuse what their prompts share."""
+    ordered = sorted(work.task.train, key=lambda e: e.task)
+    return [request for example in ordered for request in requests_about(work, model, example)]
+
+
+def requests_about(work: Workspace, model: str, example: Example) -> list[Request]:
+    """The replies wanted about one training question."""
     teacher = work.config.teacher
     sampling = Sampling(
         temperature=teacher.temperature,
@@ -37,18 +56,13 @@ def teacher_requests(work: Workspace, model: str) -> list[Request]:
         stop=teacher.stop,
         logprobs=teacher.logprobs,
     )
-    requests = []
-    for example in sorted(work.task.train, key=lambda e: e.task):
-        messages = teacher_messages(
-            example,
-            instruction=teacher.instruction,
-            demonstrations=work.demonstrations,
-            show_answer=teacher.show_answer,
-        )
-        requests += [
-            content.request(model, messages, sampling, index, example.id) for index in range(samples_of(work, example))
-        ]
-    return requests
+    messages = teacher_messages(
+        example,
+        instruction=teacher.instruction,
+        demonstrations=work.demonstrations,
+        show_answer=teacher.show_answer,
+    )
+    return content.samples(model, messages, sampling, range(samples_of(work, example)), example.id)
 
 
 def held_out_requests(work: Workspace, model: str) -> list[Request]:
@@ -163,41 +177,131 @@ def pooled_curation(work: Workspace) -> tuple[CurationSettings, bool]:
     return work.config.curation.model_copy(update={"verify": verify, "select": "all"}), False
 
 
-def curate_replies(work: Workspace) -> Curated:
-    """Turn the stored replies into rationales and write down what was kept and what was dropped, and why."""
+class StoredReplies:
+    """The teacher's stored replies to the training questions, a few questions at a time.
+
+    May be iterated again; the counts are those of the last time.
+    """
+
+    def __init__(self, work: Workspace, model: str) -> None:
+        self._work = work
+        self._model = model
+        self._clear()
+
+    def _clear(self) -> None:
+        self.requested = self.answered = self.replies = self.prompt_tokens = self.completion_tokens = 0
+        self.cost_usd = 0.0
+        self.failures: Counter[str] = Counter()
+        self._counted: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._clear()
+        store, train = self._work.store, self._work.task.train
+        for start in range(0, len(train), _QUESTIONS_AT_A_TIME):
+            questions = train[start : start + _QUESTIONS_AT_A_TIME]
+            asked = [requests_about(self._work, self._model, example) for example in questions]
+            keys = dict.fromkeys(r.key for requests in asked for r in requests)
+            found = store.completions(keys)
+            failed = store.failures(key for key in keys if key not in found) if len(found) < len(keys) else {}
+            batch = []
+            for example, requests in zip(questions, asked, strict=True):
+                self._count(requests, found, failed)
+                batch.append((example, [reply_to(r, found[r.key]) for r in requests if r.key in found]))
+            yield batch
+
+    def _count(self, requests: list[Request], found: Mapping[str, Completion], failed: Mapping[str, Failure]) -> None:
+        """Add up what is stored; two questions asked in the same words share their replies, which count once."""
+        self.requested += len(requests)
+        self.answered += sum(request.key in found for request in requests)
+        if not requests:
+            return
+        known = self._counted.get(requests[0].key, 0)
+        self._counted[requests[0].key] = max(known, len(requests))
+        for request in requests[known:]:
+            if reply := found.get(request.key):
+                self.replies += 1
+                self.cost_usd += reply.cost_usd
+                self.prompt_tokens += reply.prompt_tokens
+                self.completion_tokens += reply.completion_tokens
+            elif failure := failed.get(request.key):
+                self.failures[failure.kind] += 1
+
+
+def curate_replies(work: Workspace, processes: int | None = None) -> None:
+    """Turn the stored replies into rationales and write down what was kept and what was dropped, and why.
+
+    Memory does not grow with the replies but for a row of `curation.json` a question. `processes` None: one for each
+    core where there is much to do.
+    """
     work.check()
     model = open_teacher(work)
-    requests = teacher_requests(work, model.name)
-    replies = work.store.completions([r.key for r in requests])
-    if not replies:
-        raise DataError("The store holds no reply of this teacher yet.", "Run `symdistill sample` first.")
     settings, _ = pooled_curation(work)
-    found = rationales(work.task.train, requests, replies, settings, work.progress)
-    curated = curate(found, work.task.train, settings, verify=bool(settings.verify), seed=work.config.seed)
-    directory = work.directory
-    forget(directory.curation)  # until it is written anew, rationales.jsonl does not count as edited by hand
-    write_rationales(directory.rationales, curated.kept)
-    write_dropped(directory.dropped, curated.dropped)
-    write_json(
-        directory.curation,
-        {
-            "teacher": model.name,
-            "requested": len(requests),
-            "replies": len(replies),
-            "failures": dict(Counter(f.kind for f in work.store.failures([r.key for r in requests]).values())),
-            "cost_usd": sum(c.cost_usd for c in replies.values()),
-            "prompt_tokens": sum(c.prompt_tokens for c in replies.values()),
-            "completion_tokens": sum(c.completion_tokens for c in replies.values()),
-            "settings": settings.model_dump(mode="json"),
-            "rationales_sha256": content.file_sha256(directory.rationales),
-            "difficulty": [dataclasses.asdict(row) for row in curated.difficulty],
-        },
+    stored = StoredReplies(work, model.name)
+    curated = curate_batches(
+        stored,
+        settings,
+        verify=bool(settings.verify),
+        seed=work.config.seed,
+        processes=processes or _worth_processes(work, settings),
     )
-    dropped = Counter(d.reason for d in curated.dropped)
+    directory = work.directory
+    difficulty: list[str] = []
+    dropped: Counter[str] = Counter()
+    without_reasoning = 0
+    work.progress.start("curation", len(work.task.train))
+    with lines_written(directory.dropped) as drop, lines_written(directory.rationales) as keep:
+        for batch in curated:
+            keep(batch.kept)
+            drop(batch.dropped)
+            without_reasoning += batch.without_reasoning
+            for row in batch.difficulty:
+                difficulty.append(_difficulty_row(row))
+                dropped.update(row.dropped)
+            work.progress.advance(len(batch.difficulty))
+        if not stored.replies:
+            raise DataError("The store holds no reply of this teacher yet.", "Run `symdistill sample` first.")
+        forget(directory.curation)  # until it is written anew, rationales.jsonl does not count as edited by hand
+    facts = {
+        "teacher": model.name,
+        "requested": stored.requested,
+        "replies": stored.replies,
+        "failures": dict(stored.failures),
+        "cost_usd": stored.cost_usd,
+        "prompt_tokens": stored.prompt_tokens,
+        "completion_tokens": stored.completion_tokens,
+        "settings": settings.model_dump(mode="json"),
+        "rationales_sha256": content.file_sha256(directory.rationales),
+    }
+    rows = ",\n    ".join(difficulty)
+    head = json.dumps(facts, ensure_ascii=False, indent=2, allow_nan=False).removesuffix("\n}")
+    write_text(directory.curation, f'{head},\n  "difficulty": [\n    {rows}\n  ]\n}}\n')
     reasons = " · ".join(f"{reason} {count:,}" for reason, count in dropped.most_common()) or "nothing dropped"
-    work.progress.start("curation")
-    work.progress.finish(f"kept {len(curated.kept):,} of {len(found):,} rationales   {reasons}")
-    return curated
+    work.progress.finish(f"kept {stored.answered - dropped.total():,} of {stored.answered:,} rationales   {reasons}")
+    note_missing_reasoning(settings, without_reasoning, stored.answered, work.progress)
+
+
+def _worth_processes(work: Workspace, settings: CurationSettings) -> int:
+    """How many processes curation is spread over: one, unless there is much to do and the program allows more.
+
+    A process of its own imports the program's main module again, which only symdistill's own command and an
+    interactive session are known to bear. An embedding model would be loaded by each.
+    """
+    main = sys.modules["__main__"]
+    name = getattr(getattr(main, "__spec__", None), "name", None) or Path(getattr(main, "__file__", "symdistill")).stem
+    ours = name.partition(".")[0] == "symdistill"
+    much = sum(samples_of(work, example) for example in work.task.train) >= _MUCH
+    return min(_cores(), _MOST) if ours and much and settings.embedding_model is None else 1
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _difficulty_row(row: Difficulty) -> str:
+    """A question's row of `curation.json`, on one line."""
+    values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    return json.dumps(values, ensure_ascii=False)
 
 
 def edited_by_hand(work: Workspace) -> bool:
@@ -232,4 +336,12 @@ def kept_for(work: Workspace, method: Method, rationales: Sequence[Rationale]) -
     if shared or method.needs != "rationales":
         return list(rationales)
     settings = work.config.curation_for(method)
-    return curate(rationales, work.task.train, settings, verify=bool(settings.verify), seed=work.config.seed).kept
+    samples = [*rationales, *(counted_only(work) if settings.select == "open-endedness" else ())]
+    return curate(samples, work.task.train, settings, verify=bool(settings.verify), seed=work.config.seed).kept
+
+
+def counted_only(work: Workspace) -> list[Rationale]:
+    """What the shared curation dropped. How open a question is shows in all its samples (METHODS, section 2), so they
+    are counted; marked as cut, none of them is learned after all."""
+    dropped = read_dropped(work.directory.dropped) if work.directory.dropped.exists() else ()
+    return [dataclasses.replace(d.rationale, truncated=True) for d in dropped]

@@ -61,7 +61,7 @@ class Workspace:
     @property
     def key(self) -> str:
         """What replies bought for this run are booked under."""
-        return identity_key(self.config)
+        return identity_key(self.config, self.directory.path)
 
     def student_directory(self, method: Method) -> Path:
         return self.directory.student(method.label, alone=len(self.trained) == 1)

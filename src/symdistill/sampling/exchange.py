@@ -49,9 +49,10 @@ def export_store(
     return Exchanged(header["replies"], header["failures"])
 
 
-def import_recording(store: ResponseStore, path: Path) -> Exchanged:
+def import_recording(store: ResponseStore | Path, path: Path) -> Exchanged:
     """Add a recording to the store; what is there already stays as it is.
 
+    A store named by its path is made where it is not there, once the whole recording was found to be sound.
     Imported replies belong to the run `imported`, so that they weigh on nobody's budget.
 
     Raises:
@@ -61,6 +62,13 @@ def import_recording(store: ResponseStore, path: Path) -> Exchanged:
     _, entries = open_recording(path)
     for _ in entries:  # the whole file is checked before the first row is written
         pass
+    if isinstance(store, ResponseStore):
+        return _import(store, path)
+    with ResponseStore(store) as opened:
+        return _import(opened, path)
+
+
+def _import(store: ResponseStore, path: Path) -> Exchanged:
     _, entries = open_recording(path)
     replies = failures = repeated = 0
     while batch := list(islice(entries, _BATCH)):

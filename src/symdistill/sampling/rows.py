@@ -23,13 +23,15 @@ def completion_row(reply: Completion) -> tuple[Any, ...]:
         None if reply.token_logprobs is None else _packed(reply.token_logprobs),
         reply.cost_usd,
         reply.seconds,
+        None if reply.top_two is None else _packed([p for pair in reply.top_two for p in pair]),
     )
 
 
 def completion_from(row: Sequence[Any]) -> Completion:
-    key, text, reasoning, finish, prompt, completion, cached, logprobs, cost, seconds = row
+    key, text, reasoning, finish, prompt, completion, cached, logprobs, cost, seconds, top_two = row
     unpacked = None if logprobs is None else _unpacked(logprobs)
-    return Completion(key, text, reasoning, finish, prompt, completion, cached, unpacked, cost, seconds)
+    pairs = None if top_two is None else _pairs(_unpacked(top_two))
+    return Completion(key, text, reasoning, finish, prompt, completion, cached, unpacked, cost, seconds, pairs)
 
 
 def failure_row(failure: Failure) -> tuple[Any, ...]:
@@ -56,6 +58,10 @@ def _unpacked(blob: bytes) -> tuple[float, ...]:
     import numpy as np
 
     return tuple((np.frombuffer(blob, "<i4") / 1e5).tolist())
+
+
+def _pairs(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    return tuple(zip(values[::2], values[1::2], strict=True))
 
 
 @lru_cache(maxsize=1024)

@@ -68,6 +68,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             for verb in ("UPDATE", "DELETE")
         ),
     ),
+    ("ALTER TABLE completions ADD COLUMN top_two BLOB",),
 )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 
 from symdistill import content
 from symdistill.models.base import LanguageModel
 from symdistill.records import AnswerType, Completion, Example, Message, Sampling
+from symdistill.sampling.loops import ask
 from symdistill.tasks import parse_answer
 
 Parse = Callable[[str, AnswerType, Mapping[str, str] | None], str | None]
@@ -35,7 +35,7 @@ def smoke_check(
         return []
     sampling = Sampling(max_tokens=max_new_tokens)
     requests = [content.request(model.name, prompt, sampling, 0, example.id) for example, prompt in questions]
-    replies = asyncio.run(model.generate(requests))
+    replies = ask(model, requests)
     endless, silent, circling, failed = [], [], [], []
     for (example, _), reply in zip(questions, replies, strict=True):
         if not isinstance(reply, Completion):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 from symdistill.records import AnswerType
 from symdistill.tasks.choices import lone_choice, stated_choice
@@ -27,6 +28,7 @@ _LONE_LABEL_WORDS = 3
 _LONE_NUMBER_WORDS = 12
 _LONE_TEXT_WORDS = 60
 _COMPARED_LIMIT = 2 * ANSWER_LIMIT
+_REMEMBERED_LENGTH = 80
 
 _LEADING = re.compile(r"(?:\n\s{0,9}[-•]\s|[\s:*#=]|\\\[|\\\(|\\begin\{[a-z*]{1,20}\})+")
 _TEXT_LEADING = re.compile(r"(?:[\s:]|\*\*(?=\s)|\\\[|\\\()+")
@@ -84,15 +86,21 @@ def answers_equal(
 
 def canonical_answer(answer: str, answer_type: AnswerType, choices: Mapping[str, str] | None = None) -> str:
     """What equal answers share: "18.0" and "18", "]]>" and "] ] >", "Yes" and "yes". Votes are counted by it."""
-    answer = answer[:_COMPARED_LIMIT]
+    if answer_type == "choice":
+        letter = lone_choice(answer[:_COMPARED_LIMIT], choices)
+        if letter is not None:
+            return letter
+    # The same few answers are compared over and over: one gold answer with every sample of its question.
+    shorten = _canonical if len(answer) <= _REMEMBERED_LENGTH else _canonical.__wrapped__
+    return shorten(answer[:_COMPARED_LIMIT], answer_type)
+
+
+@lru_cache(maxsize=8192)
+def _canonical(answer: str, answer_type: AnswerType) -> str:
     if answer_type == "number":
         number = lone_number(answer, units=True) or read_number(answer)
         if number is not None:
             return number.canonical
-    elif answer_type == "choice":
-        letter = lone_choice(answer, choices)
-        if letter is not None:
-            return letter
     text = _canonical_text(answer)
     return " ".join(text.replace("_", " ").replace("-", " ").split()) if answer_type == "label" else text
 

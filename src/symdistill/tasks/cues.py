@@ -92,7 +92,8 @@ def _nouns(reply: str) -> Iterator[tuple[str, int]]:
     folded = reply.replace("İ", "I").lower()  # the one letter whose lower case is longer
     places = {word: folded.rfind(word) for word in ("answer", "option", "choice")}
     for _ in range(_CANDIDATES_TRIED):
-        word, place = max(places.items(), key=lambda item: item[1])
+        word = max(places, key=places.__getitem__)
+        place = places[word]
         if place < 0:
             return
         yield word, place

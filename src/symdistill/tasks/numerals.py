@@ -22,6 +22,8 @@ _ROUNDED = Context(prec=15, Emax=10**9, Emin=-(10**9), traps=[])
 _PLAIN_EXPONENT = 1000
 """Exponents beyond this are kept as exponents, never written out."""
 _FRACTION_DIGITS = 60
+_SHORT = 40
+"""Digits of a whole number that is read without further ado."""
 _TERMS = 100
 """Numbers of one expression that are followed; a longer expression states no answer."""
 
@@ -91,6 +93,10 @@ _BARE_AFTER = re.compile(r"\s{0,2}%?[\s.]{0,3}")
 _SPACED_SIGN = re.compile(r"\s*([-+])\s+(?=[\d.])")
 
 
+_PLAIN_ALREADY = re.compile(r"[^\\{*_`$\x80-\U0010ffff]*")
+"""Text without any character that `plain` changes or that begins what it changes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """A value read from text: `shown` is how it is written down, `canonical` what equal values share."""
@@ -101,6 +107,8 @@ class Number:
 
 def plain(text: str) -> str:
     """`text` with typographic and LaTeX forms of numbers in their ASCII form."""
+    if _PLAIN_ALREADY.fullmatch(text):
+        return text
     text = _LATEX_FRACTION.sub(_ascii_fraction, text.translate(_TYPOGRAPHY))
     text = without_latex_text(text)
     for pattern, replacement in _REPLACED:
@@ -185,6 +193,9 @@ def _value(match: re.Match[str]) -> Number | None:
 
 
 def _decimal(digits: str, exponent: int = 0) -> Number:
+    if not exponent and len(digits) <= _SHORT and digits.isdecimal():
+        text = digits.lstrip("0") or "0"
+        return Number(text, text)
     value = _EXACT.create_decimal(digits)
     if abs(exponent) > _PLAIN_EXPONENT:
         mantissa = _written(_ROUNDED.create_decimal(digits).normalize(_ROUNDED).scaleb(-value.adjusted(), _ROUNDED))

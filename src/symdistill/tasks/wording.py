@@ -10,6 +10,7 @@ _ABBREVIATED = re.compile(
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither|nor|cannot|except|none)\b|n['’]t\b", re.IGNORECASE)
 _LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s{0,3}\{([^{}]*)\}")
+_WRAPS = frozenset("*_$`\"'“‘«„")
 _PAIRS = {'"': '"', "'": "'", "“": "”", "‘": "’", "`": "`", "«": "»", "„": "“"}
 
 
@@ -33,7 +34,11 @@ def negated(text: str) -> bool:
 
 def unwrapped(text: str) -> str:
     """`text` without the white space, emphasis, quotes, dollar signs and final stop around it."""
-    text = without_latex_text(text).strip()
+    text = (without_latex_text(text) if "\\" in text else text).strip()
+    while text[:1] not in _WRAPS:  # the usual answer: only its stops can go
+        if not (text.endswith(".") and text.strip(". ")):
+            return text
+        text = text[:-1].rstrip()
     while True:
         before = text
         for mark in ("**", "__", "$$", "$", "`", '"', "'"):

@@ -16,12 +16,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from symdistill.training.collation import Batch
+from symdistill.training.shared_attention import forward
 
 SHORT_ROW = 192
 """Tokens up to which plain bfloat16 attention trains faster on a CPU than the fused kernel (5.0 against 5.5 CPU
 seconds for a step of 8 rows of 100 tokens with a 135M student; equal at 256, slower from 512 on)."""
 
-CHUNK = 256
+CHUNK = 512
 """Labels whose logits are in memory at a time."""
 
 
@@ -44,7 +45,9 @@ class CompletionLoss:
     has every logit computed and the wanted ones taken from them.
     """
 
-    def __init__(self, model: Any, lambdas: torch.Tensor, *, chunked: bool) -> None:
+    def __init__(self, model: Any, lambdas: torch.Tensor, *, chunked: bool, recomputed: bool = False) -> None:
+        """`recomputed`: the model checkpoints its activations, and must find the same attention on the way back."""
+        self._recomputed = recomputed
         self._head = model.get_output_embeddings()
         self.lambdas = lambdas
         self._chunked = chunked and _ends_in(model, self._head)
@@ -59,7 +62,7 @@ class CompletionLoss:
             taken.append(hidden[batch.row, batch.at])
             return taken[0][None, :1] if self._chunked else taken[0][None]
 
-        with _into(self._head, batch, take), _attention(batch):
+        with _into(self._head, batch, take), nullcontext() if self._recomputed else _attention(batch):
             logits = _forward(model, batch).logits
         if taken and self._chunked:
             bias = getattr(self._head, "bias", None)
@@ -91,23 +94,25 @@ class _LinearCrossEntropy(torch.autograd.Function):
         to_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         to_bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and ctx.needs_input_grad[2] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for begin in range(0, len(hidden), CHUNK):
-            part = slice(begin, begin + CHUNK)
-            states, labels, factors = hidden[part].to(dtype), target[part], coefficients[part].float()
-            logits = (states @ matrix.T).float()
-            if bias is not None:
-                logits += bias
-            rest = logits.logsumexp(-1, keepdim=True)
-            total += (factors * (rest[:, 0] - logits.gather(1, labels[:, None])[:, 0])).sum()
-            gradient = logits.sub_(rest).exp_()
-            gradient[torch.arange(len(labels), device=hidden.device), labels] -= 1
-            gradient *= factors[:, None]
-            if to_bias is not None:
-                to_bias += gradient.sum(0)
-            narrow = gradient.to(dtype)
-            to_hidden[part] = narrow @ matrix
-            if to_weight is not None:
-                to_weight += narrow.T @ states
+        # Fresh pages for every chunk would cost as much as what is written to them.
+        room = hidden.new_empty(min(CHUNK, len(hidden)), weight.shape[0], dtype=dtype)
+        with torch.autocast(device, enabled=False):
+            for begin in range(0, len(hidden), CHUNK):
+                part = slice(begin, begin + CHUNK)
+                states, labels, factors = hidden[part].to(dtype), target[part], coefficients[part].float()
+                logits = torch.mm(states, matrix.T, out=room[: len(states)])
+                if bias is not None:
+                    logits += bias.to(dtype)
+                logprobs = torch.log_softmax(logits, -1, dtype=torch.float32)
+                total -= (factors * logprobs.gather(1, labels[:, None])[:, 0]).sum()
+                gradient = torch.exp(logprobs, out=logits)
+                gradient[torch.arange(len(labels), device=hidden.device), labels] -= 1
+                scaled = (states * factors[:, None]).to(dtype)
+                to_hidden[part] = (gradient @ matrix) * factors[:, None]
+                if to_bias is not None:
+                    to_bias += factors @ gradient.float()
+                if to_weight is not None:
+                    to_weight += gradient.T @ scaled
         gradients = (to_hidden, to_weight, to_bias)
         ctx.save_for_backward(*(g for g in gradients if g is not None))
         ctx.present = [g is not None for g in gradients]
@@ -121,10 +126,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def _forward(model: Any, batch: Batch) -> Any:
-    if batch.layout is None:
+    if batch.layout is None or batch.depths is None:
         return model(input_ids=batch.input_ids, use_cache=False)
-    assert batch.depths is not None
-    return model(input_ids=batch.input_ids, position_ids=batch.depths[None], layout=batch.layout, use_cache=False)
+    return forward(model, batch.input_ids[0], batch.depths, batch.layout)
 
 
 @contextmanager

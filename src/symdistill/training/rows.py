@@ -21,6 +21,10 @@ import torch
 
 from symdistill.students.formatting import EncodedExample
 
+_LONGEST = 512
+"""Queries of a segment at most: a longer run is cut, so that no block's scores grow with the square of its length."""
+_SCORES = 1 << 20
+"""Scores of a block and head at most, but for a block of one segment: 2 MB in bfloat16."""
 _SLACK = 16
 """Query tokens by which a segment may be shorter than the longest of its block, or a quarter of it."""
 
@@ -108,7 +112,11 @@ def build_trie(examples: Sequence[EncodedExample], order: Sequence[int]) -> Trie
         paths[index] = path
         # A long prompt in a block of its own keeps the block of the completions narrow.
         cuts = sorted({shared, max(shared, example.prompt_length), len(path)})
-        segments += [_Segment(begin, path[:end]) for begin, end in itertools.pairwise(cuts)]
+        segments += [
+            _Segment(start, path[: min(start + _LONGEST, end)])
+            for begin, end in itertools.pairwise(cuts)
+            for start in range(begin, end, _LONGEST)
+        ]
         before = example.input_ids
     return Trie(np.array(ids, dtype=np.int64), np.array(depths, dtype=np.int64), paths, _layout(segments, len(ids)))
 
@@ -166,7 +174,11 @@ def _alike(segments: list[_Segment]) -> list[list[_Segment]]:
     blocks: list[list[_Segment]] = []
     for segment in sorted(segments, key=lambda s: (-s.queries, -len(s.path))):
         longest = blocks[-1][0] if blocks else None
-        if longest and longest.queries - segment.queries <= max(_SLACK, longest.queries // 4):
+        if (
+            longest
+            and longest.queries - segment.queries <= max(_SLACK, longest.queries // 4)
+            and (len(blocks[-1]) + 1) * longest.queries * max(len(s.path) for s in (*blocks[-1], segment)) <= _SCORES
+        ):
             blocks[-1].append(segment)
         else:
             blocks.append([segment])

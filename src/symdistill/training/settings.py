@@ -13,6 +13,12 @@ Schedule = Literal[
 ]
 
 
+LAYOUT = frozenset(
+    {"share_prompts", "row_tokens", "gradient_checkpointing", "save_steps", "save_total_limit", "logging_steps"}
+)
+"""Settings that decide how a training fits the machine and what is written on the way, not what is learned."""
+
+
 class TrainingSettings(Settings):
     """How the student is trained. A step counts examples: `per_device_train_batch_size` times
     `gradient_accumulation_steps` of them, those of one prompt together, whatever their layout in memory."""
@@ -37,9 +43,11 @@ class TrainingSettings(Settings):
     """Autocast to bfloat16 over float32 weights; `auto`: where the hardware has it."""
     gradient_checkpointing: bool = False
     share_prompts: bool = True
-    """Compute once what a step's examples begin with alike. Losses and gradients are those of separate rows."""
-    row_tokens: PositiveInt = 4096
-    """Tokens of one forward pass where prompts are shared: it bounds the memory of a step, not what is learned."""
+    """Compute once what a step's examples begin with alike. Losses and gradients are those of separate rows, but for
+    the noise of a dropout, which the shared part then has once."""
+    row_tokens: PositiveInt | None = None
+    """Tokens of one forward pass where prompts are shared: it bounds the memory of a step and changes nothing of what
+    is learned. None: 2,048 on a CPU, 16,384 on a GPU, and at least four times the longest example."""
     max_length: PositiveInt = 2048
     """Tokens of prompt plus completion; longer examples are dropped and counted."""
     save_steps: PositiveFloat = 200

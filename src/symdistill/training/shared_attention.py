@@ -7,13 +7,14 @@ but tried (`can_share`): its logits on a small trie are compared with those of s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
+from symdistill.models.exchange import exchanged_attention, positions_stand_alone
 from symdistill.students.formatting import EncodedExample
 from symdistill.training.rows import Block, Layout, build_trie, plan_rows
 
@@ -42,10 +43,15 @@ def trie_attention(
     heads, size = query.shape[1], value.shape[-1]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     queries, keys, values = (x[0].transpose(0, 1) for x in (query, key, value))
-    results = [
-        _block(queries, keys, values, block, scale, dropout, sliding_window, softcap).reshape(-1, heads, size)
-        for block in layout.blocks
-    ]
+    results = []
+    for block in layout.blocks:
+        arguments = (queries, keys, values, block, scale, dropout, sliding_window, softcap)
+        # Computed again on the way back: kept, the scores of all layers would take more memory than everything else.
+        if torch.is_grad_enabled():
+            found = checkpoint(_block, *arguments, use_reentrant=False, preserve_rng_state=dropout > 0)
+        else:
+            found = _block(*arguments)
+        results.append(found.reshape(-1, heads, size))
     whole = results[0] if len(results) == 1 else torch.cat(results)
     return whole.index_select(0, layout.place)[None].to(query.dtype), None
 
@@ -85,18 +91,9 @@ def _block(
 AttentionInterface.register(_NAME, trie_attention)
 
 
-@contextmanager
-def sharing(model: Any) -> Iterator[None]:
+def sharing(model: Any) -> AbstractContextManager[None]:
     """Within the block, forward and backward, the model attends over tries; it wants `layout=` with every call."""
-    configs = {id(c): c for m in model.modules() if (c := getattr(m, "config", None)) is not None}.values()
-    before = [(c, c._attn_implementation) for c in configs if hasattr(c, "_attn_implementation")]
-    try:
-        for config, _ in before:
-            config._attn_implementation = _NAME
-        yield
-    finally:
-        for config, name in before:
-            config._attn_implementation = name
+    return exchanged_attention(model, _NAME)
 
 
 def forward(model: Any, ids: torch.Tensor, depths: torch.Tensor, layout: Layout) -> Any:
@@ -109,6 +106,8 @@ def can_share(model: Any) -> bool:
 
     A model with recurrent layers, with positions it does not take as given, or with an attention of its own does not.
     """
+    if not positions_stand_alone(model.config):
+        return False
     vocabulary = int(model.get_input_embeddings().weight.shape[0])
     examples = []
     for row, (shared, length) in enumerate([(12, 24), (12, 20), (18, 26), (0, 15)]):
@@ -130,8 +129,10 @@ def can_share(model: Any) -> bool:
                 found = together[torch.from_numpy(trie.paths[index]).to(device)]
                 if not float((found - wanted).abs().max()) <= _TOLERANCE * float(wanted.abs().max()):
                     return False
-    except (TypeError, ValueError, KeyError, RuntimeError, AttributeError, NotImplementedError, IndexError):
-        return False
+    except torch.OutOfMemoryError:
+        raise
+    except (TypeError, ValueError, KeyError, RuntimeError, AttributeError, IndexError):
+        return False  # the model's own code does not take what it was given: an argument, a mask of this kind
     finally:
         model.train(was_training)
     return True

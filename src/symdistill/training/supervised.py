@@ -29,7 +29,7 @@ from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
 from symdistill.training.settings import TrainingSettings
 from symdistill.training.shared_attention import can_share
-from symdistill.training.trainer import CompletionTrainer, StepCallback, unwritable
+from symdistill.training.trainer import CompletionTrainer, StepCallback, sharded, unwritable
 
 _FINAL_STEPS = 10
 _SAME_NAMES = (
@@ -118,7 +118,7 @@ def train(
             model = _with_adapters(student.model, lora) if lora else student.model
             trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
             args = _arguments(settings, checkpoint_dir, seed)
-            share = settings.share_prompts and _shares(model, progress)
+            share = settings.share_prompts and _shares(model, args, progress)
             trainer = CompletionTrainer(
                 model,
                 args,
@@ -129,6 +129,7 @@ def train(
                 accumulation=settings.gradient_accumulation_steps,
                 share=share,
                 row_tokens=settings.row_tokens,
+                recomputed=settings.gradient_checkpointing,
             )
             trainer.remove_callback(PrinterCallback)
             callback = StepCallback(trainer, progress, label, dev)
@@ -231,14 +232,15 @@ def _introduce(student: Student, examples: Sequence[TrainingExample], encoded: E
         )
 
 
-def _shares(model: Any, progress: Progress) -> bool:
+def _shares(model: Any, args: TrainingArguments, progress: Progress) -> bool:
     """Whether prompts are shared; where they cannot be, that is said."""
-    if can_share(model):
+    if sharded(args.distributed_state):
+        reason = "the model's weights are spread over processes"
+    elif not can_share(model):
+        reason = f"{type(model).__name__} does not compute the same from shared rows"
+    else:
         return True
-    progress.note(
-        f"  prompts are not shared: {type(model).__name__} does not compute the same from shared rows; "
-        "training goes on with separate ones"
-    )
+    progress.note(f"  prompts are not shared: {reason}; training goes on with separate rows")
     return False
 
 

@@ -53,9 +53,14 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         bf16: bool,
         accumulation: int,
         share: bool,
-        row_tokens: int,
+        row_tokens: int | None,
+        recomputed: bool,
     ) -> None:
         groups = sorted({e.group for e in examples})
+        if row_tokens is None:
+            # Fewer, longer rows are no faster once a core's caches or a GPU's units are full; they only take memory.
+            filled = 2048 if args.device.type == "cpu" else 16_384
+            row_tokens = max(filled, 4 * max(len(e.input_ids) for e in examples))
         collator = Collator(
             groups, batch_size=args.per_device_train_batch_size, share=share, row_tokens=row_tokens, pad_id=0
         )
@@ -64,8 +69,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         self._step_examples = args.per_device_train_batch_size * accumulation
         lambdas = torch.tensor([group_weights.get(g, 1.0) for g in groups], dtype=torch.float64)
         # Sharded weights are whole only inside the model's own forward pass.
-        whole = self.accelerator.distributed_type in (DistributedType.NO, DistributedType.MULTI_GPU)
-        self._loss = CompletionLoss(model, lambdas, chunked=whole)
+        whole = not sharded(self.accelerator)
+        self._loss = CompletionLoss(model, lambdas, chunked=whole, recomputed=recomputed)
         self._bf16 = bf16
         self._log = log
         self._since = time.monotonic()
@@ -239,6 +244,11 @@ class StepCallback(TrainerCallback):  # type: ignore[misc]
         self._progress.note(f"            {self._label} step {step}: dev accuracy {accuracy:.3f}")
         self._trainer.not_training(time.monotonic() - began)
         return stop
+
+
+def sharded(state: Any) -> bool:
+    """Whether weights are spread over processes, which then must run the same number of forward passes."""
+    return state.distributed_type not in (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
 
 
 def unwritable(what: str, directory: Path, problem: Exception) -> TrainingError:

@@ -1,0 +1,174 @@
+"""How fast a student answers, against the `generate` of transformers.
+
+    python benchmarks/decoding.py [--only TEXT] [--rounds 2] [--questions 50] [--student DIR] [--rows FILE]
+
+Both answer the same questions with the same weights in bfloat16, up to 200 new tokens, each in a process of its own,
+and take turns. What counts is tokens a second of the replies themselves (up to their end token), tokenising and the
+forming of batches included, loading not. `generate` is tried with several batch sizes and counts with its best; it
+gets its prompts sorted by length, which is the best that can be done for it.
+
+Questions are the held-out ones of the quickstart, or `--rows`: JSON lines, plain or gzipped, with `question`. The
+student is SmolLM2-135M as it comes, or `--student`, a directory. `--json FILE` keeps the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symdistill import content
+from symdistill.records import Completion, Message, Sampling
+
+QUESTIONS = Path(__file__).parent.parent / "examples" / "quickstart" / "questions.jsonl"
+NEW_TOKENS = 200
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`samples` replies to each question, drawn at `temperature`; `times`: questions for each of `--questions`."""
+
+    name: str
+    samples: int
+    temperature: float
+    times: int
+    contenders: tuple[str, ...]
+    target: float
+
+
+SCENARIOS = [
+    Scenario("30 samples, T=0.7", 30, 0.7, 1, ("symdistill", "generate:60", "generate:120"), 3.0),
+    Scenario("greedy", 1, 0.0, 5, ("symdistill", "generate:32", "generate:64"), 2.0),
+]
+
+
+def questions_of(path: Path, count: int) -> list[str]:
+    """The first questions of a file, those marked as test where there is a split."""
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    held_out = [r for r in rows if r.get("split", "test") == "test"] + [r for r in rows if r.get("split") == "train"]
+    return [str(r["question"]) for r in held_out[:count]]
+
+
+def ours(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario) -> tuple[int, float]:
+    """Tokens, and seconds."""
+    from symdistill.models.transformers_local import TransformersModel
+
+    model = TransformersModel.load(student, dtype="bfloat16")
+    sampling = Sampling(temperature=scenario.temperature, max_tokens=NEW_TOKENS)
+    asyncio.run(model.generate([content.request(model.name, prompts[0], Sampling(max_tokens=2))]))
+    began = time.perf_counter()
+    replies = asyncio.run(
+        model.generate([content.request(model.name, p, sampling, i) for p in prompts for i in range(scenario.samples)])
+    )
+    seconds = time.perf_counter() - began
+    return sum(r.completion_tokens for r in replies if isinstance(r, Completion)), seconds
+
+
+def theirs(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario, batch: int) -> tuple[int, float]:
+    """Tokens, and seconds."""
+    import torch
+
+    from symdistill.models.chat import prompt_format
+    from symdistill.models.weights import load_pretrained
+
+    model, tokenizer = load_pretrained(student, dtype="bfloat16")
+    form = prompt_format(tokenizer, "auto")
+    end = form.end_of_turn
+    torch.manual_seed(0)
+    drawn: dict[str, Any] = {"do_sample": True, "temperature": scenario.temperature, "top_k": 0, "top_p": 1.0}
+    tokens = 0
+    began = time.perf_counter()
+    encoded = sorted((form.encode_prompt(p) for p in prompts), key=len, reverse=True)
+    with torch.inference_mode():
+        at_once = max(1, batch // scenario.samples)
+        for chunk in (encoded[i : i + at_once] for i in range(0, len(encoded), at_once)):
+            width = max(map(len, chunk))
+            ids = torch.tensor([[end] * (width - len(p)) + p for p in chunk])
+            mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in chunk])
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=NEW_TOKENS,
+                eos_token_id=end,
+                pad_token_id=end,
+                num_return_sequences=scenario.samples,
+                **(drawn if scenario.temperature else {"do_sample": False}),
+            )
+            tokens += sum(row.index(end) + 1 if end in row else len(row) for row in out[:, width:].tolist())
+    return tokens, time.perf_counter() - began
+
+
+def contend(name: str, scenario: Scenario, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Runs in a process of its own."""
+    from symdistill.students.loading import locate_student
+    from symdistill.students.settings import StudentSettings
+
+    student = arguments.student or locate_student(StudentSettings(model="smollm2-135m"))
+    asked = questions_of(arguments.rows or QUESTIONS, arguments.questions * scenario.times)
+    prompts = [(Message("user", q),) for q in asked]
+    kind, _, batch = name.partition(":")
+    tokens, seconds = (
+        ours(student, prompts, scenario) if kind == "symdistill" else theirs(student, prompts, scenario, int(batch))
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"tokens": tokens, "seconds": seconds, "gib": peak, "questions": len(prompts)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="scenarios whose name contains this")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--questions", type=int, default=50)
+    parser.add_argument("--student", type=Path)
+    parser.add_argument("--rows", type=Path)
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--contender", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    scenarios = [s for s in SCENARIOS if arguments.only in s.name]
+    if arguments.contender:
+        print(json.dumps(contend(arguments.contender, scenarios[0], arguments)))
+        return
+    found = {}
+    passed = [f"--{name}={value}" for name in ("questions", "student", "rows") if (value := getattr(arguments, name))]
+    for scenario in scenarios:
+        results: dict[str, list[dict[str, Any]]] = {name: [] for name in scenario.contenders}
+        for _ in range(arguments.rounds):
+            for name in scenario.contenders:
+                command = [sys.executable, __file__, "--only", scenario.name, "--contender", name, *passed]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    print(f"{scenario.name}: {name} failed: {done.stderr.strip().splitlines()[-1]}", flush=True)
+                    continue
+                results[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
+        found[scenario.name] = report(scenario, {name: r for name, r in results.items() if r})
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def report(scenario: Scenario, results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Print a scenario's table."""
+    rate = {n: statistics.median(r["tokens"] / r["seconds"] for r in runs) for n, runs in results.items()}
+    memory = {n: max(r["gib"] for r in runs) for n, runs in results.items()}
+    first = next(iter(results.values()))[0]
+    mean = first["tokens"] / first["questions"] / scenario.samples
+    print(f"\n{scenario.name}: {first['questions']} questions, {mean:.0f} tokens a reply")
+    for name in sorted(rate, key=lambda n: -rate[n]):
+        print(f"  {name:<13} {rate[name]:7.0f} tok/s   peak {memory[name]:.2f} GiB")
+    best = max((n for n in rate if n != "symdistill"), key=lambda n: rate[n])
+    ratio = rate["symdistill"] / rate[best]
+    print(f"  {ratio:.2f} times {best} (to reach: {scenario.target})", flush=True)
+    return {"rate": rate, "gib": memory, "ratio": ratio}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Continuous batching: a row that has ended leaves at once, and a waiting one takes its place."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+
+import torch
+
+from symdistill.models.decoding.attention import Slots
+from symdistill.models.decoding.drawing import advance
+from symdistill.models.decoding.jobs import Decoded, Row
+from symdistill.models.decoding.network import Network
+from symdistill.models.decoding.prefixes import Prompt
+from symdistill.models.decoding.stretches import Stretches, Wanted, wanted
+
+_REFILL = 8
+"""One part in so many of the rows may stand empty before waiting prompts are computed, several together."""
+
+
+class Batch:
+    """The rows of one call, and what has come of them."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+        self.results: list[Decoded | None] = [None] * len(rows)
+        self.left = len(rows)
+        self.cancelled = False
+        self.problem: BaseException | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.left == 0 or self.problem is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    """A row, the prompt it needs, and where its result goes."""
+
+    row: Row
+    wanted: Wanted
+    batch: Batch
+    index: int
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.row.job.prompt
+
+    def finish(self) -> None:
+        self.batch.results[self.index] = self.row.result()
+        self.batch.left -= 1
+
+
+class Pool:
+    """Rows being decoded and rows waiting: first come, first served. One thread at a time may use it."""
+
+    def __init__(self, network: Network, end_ids: frozenset[int], batch_size: int) -> None:
+        self._network = network
+        self._end_ids = end_ids
+        self._batch_size = batch_size
+        self._batches: list[Batch] = []
+        self._live: list[_Entry] = []
+        self._waiting: deque[_Entry] = deque()
+        self._awaited: Counter[Prompt] = Counter()
+        self._slots = Slots(batch_size)
+        self._stretches = Stretches(network, batch_size)
+
+    def add(self, batch: Batch) -> None:
+        """Let a call's rows wait: those whose prompts begin alike side by side, and long ones first."""
+        self._batches.append(batch)
+        known = wanted([row.job.prompt for row in batch.rows], share=self._network.sharing)
+        entries = [_Entry(row, known[row.job.prompt], batch, index) for index, row in enumerate(batch.rows)]
+        self._waiting += sorted(entries, key=_place)
+        self._awaited += Counter(entry.prompt for entry in entries)
+
+    def step(self) -> None:
+        """Let in what waits and fits, then one token more for every row. Raises ModelError."""
+        self.drop_cancelled()
+        self._batches = [batch for batch in self._batches if not batch.over]
+        self._let_in()
+        if self._live:
+            started = time.perf_counter()
+            logits = self._network.step(
+                [entry.row.tokens[-1] for entry in self._live],
+                [len(entry.prompt) + len(entry.row.tokens) - 1 for entry in self._live],
+                self._slots,
+            )
+            over = self._advance(self._live, logits, started)
+            for slot in range(len(over) - 1, -1, -1):
+                if over[slot]:
+                    self._leave(slot).finish()
+        self._clear_if_idle()
+
+    def fail(self, problem: BaseException) -> None:
+        """Nothing in here can go on."""
+        for batch in self._batches:
+            batch.problem = problem
+        self._clear()
+
+    def _clear(self) -> None:
+        """Let go of all rows and of all that was computed for them."""
+        self._batches, self._live, self._waiting = [], [], deque()
+        self._awaited = Counter()
+        self._slots = Slots(self._batch_size)
+        self._stretches = Stretches(self._network, self._batch_size)
+
+    def _advance(self, entries: list[_Entry], logits: torch.Tensor, started: float) -> list[bool]:
+        """Draw a token for each, and book the time since `started` on them in equal parts."""
+        over = advance([entry.row for entry in entries], logits, self._end_ids)
+        share = (time.perf_counter() - started) / len(entries)
+        for entry in entries:
+            entry.row.seconds += share
+        return over
+
+    def _leave(self, slot: int) -> _Entry:
+        """Take a row out; the last one moves into its slot."""
+        entry = self._live[slot]
+        self._slots.leave(slot)
+        self._live[slot] = self._live[-1]
+        self._live.pop()
+        return entry
+
+    def _let_in(self) -> None:
+        while self._waiting and (free := self._batch_size - len(self._live)):
+            computed = self._waiting[0].prompt in self._stretches
+            enough = min(len(self._waiting), max(1, self._batch_size // _REFILL))
+            if self._live and not computed and free < enough:
+                return
+            started = time.perf_counter()
+            entries = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
+            self._awaited -= Counter(entry.prompt for entry in entries)
+            cached = self._stretches.compute(entry.wanted for entry in entries)
+            for entry in entries:
+                entry.row.cached = cached[entry.prompt]
+                cached[entry.prompt] = len(entry.prompt)
+            stretches = [self._stretches[entry.prompt] for entry in entries]
+            over = self._advance(entries, torch.stack([s.logits for s in stretches if s.logits is not None]), started)
+            for entry, stretch, done in zip(entries, stretches, over, strict=True):
+                if done:
+                    entry.finish()
+                else:
+                    self._slots.enter(stretch.path())
+                    self._live.append(entry)
+            self._stretches.forget(self._awaited)
+
+    def drop_cancelled(self) -> None:
+        """Let go of the rows of calls that nobody waits for any more."""
+        for slot in range(len(self._live) - 1, -1, -1):
+            if self._live[slot].batch.cancelled:
+                self._leave(slot)
+        if any(entry.batch.cancelled for entry in self._waiting):
+            self._waiting = deque(entry for entry in self._waiting if not entry.batch.cancelled)
+            self._awaited = Counter(entry.prompt for entry in self._waiting)
+        self._clear_if_idle()
+
+    def _clear_if_idle(self) -> None:
+        if not self._live and not self._waiting:
+            self._clear()
+
+
+def _place(entry: _Entry) -> tuple[object, ...]:
+    """Where in its call's queue an entry stands: by shared beginning, then longest prompt, then longest limit."""
+    cut = entry.wanted.beginnings[0][0] if entry.wanted.beginnings else 0
+    return (-cut, entry.prompt[:cut], -len(entry.prompt), entry.prompt, -entry.row.job.max_tokens, entry.index)

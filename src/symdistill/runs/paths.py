@@ -1,0 +1,85 @@
+"""The paths of a configuration: which keys hold one, where it is looked for, and how it is written into a run.
+
+A relative path in the file is taken from the file's folder, one in an override from the working directory; what is
+not there is looked for in the other. A run's config.yaml holds absolute paths, so it works from anywhere.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from symdistill.students.settings import StudentSettings
+
+_FILES = ("task.path", "task.eval_path", "teacher.demonstrations", "curation.embedding_model", "store")
+_FILE_BACKENDS = ("recorded", "llama_cpp", "transformers")
+_BUILT_IN = StudentSettings().model  # a name of our own, whatever lies beside the configuration
+
+Change = Callable[[str, str, bool], str]
+"""Key and path in, path out; the flag says whether it can only be a path (a model may also be a name on the hub)."""
+
+
+def change_paths(data: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """A copy of a configuration with every path put through `change`. What has the wrong type stays as it is."""
+    found = copy.deepcopy(dict(data))
+
+    def at(section: Any, name: str, key: str, *, certain: bool) -> None:
+        value = section.get(name) if isinstance(section, dict) else None
+        if isinstance(value, Path) or (isinstance(value, str) and value):
+            section[name] = change(key, str(value), certain)
+
+    for key in _FILES:
+        section, _, name = key.rpartition(".")
+        at(found.get(section) if section else found, name, key, certain=True)
+    several = found.get("methods")
+    entries = {"method": found.get("method")}
+    entries |= {f"methods.{i}": m for i, m in enumerate(several if isinstance(several, (list, tuple)) else ())}
+    for place, entry in entries.items():
+        own = entry.get("curation") if isinstance(entry, dict) else None
+        at(own, "embedding_model", f"{place}.curation.embedding_model", certain=True)
+    student, teacher = found.get("student"), found.get("teacher")
+    if isinstance(student, dict) and student.get("model") != _BUILT_IN:
+        at(student, "model", "student.model", certain=False)
+    if isinstance(teacher, dict) and isinstance(teacher.get("model"), str):
+        backend, colon, rest = teacher["model"].partition(":")
+        if colon and backend.strip() in _FILE_BACKENDS and rest.strip():
+            certain = backend.strip() != "transformers"
+            teacher["model"] = f"{backend.strip()}:{change('teacher.model', rest.strip(), certain)}"
+    return found
+
+
+def found_path(path: str, first: Path, then: Path, *, certain: bool) -> str:
+    """`path` where it lies: in the folder `first`, else in `then`.
+
+    What lies in neither keeps its name where that may be one on the hub. A path goes where its own folder is, so that
+    the error about a missing file, or the file that is made, is where it was meant to be.
+    """
+    path = os.path.expanduser(path)
+    if os.path.isabs(path):
+        return path
+    places = [path if folder == Path() else str(folder / path) for folder in (first, then)]
+    there = next((p for p in places if os.path.exists(p)), None)
+    if there is None and certain:
+        there = next((p for p in places if os.path.isdir(os.path.dirname(p) or ".")), None)
+    return there or path
+
+
+def absolute(path: str | Path) -> str:
+    """The one absolute name of a path, links on the way resolved. A link at its end keeps its name."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def moved_along(path: str, before: str, now: Path) -> str:
+    """An absolute path after a run directory has moved from `before` to `now`.
+
+    Where the same file lies as it lay from the run directory, the project was moved or copied as a whole and that one
+    is meant; else the path stands as it was written.
+    """
+    if not os.path.isabs(path):
+        return path
+    along = os.path.normpath(os.path.join(absolute(now), os.path.relpath(path, before)))
+    return along if os.path.exists(along) else path
