@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import random
 import shutil
@@ -40,6 +41,7 @@ def train_students(work: Workspace) -> None:
     examples = [(method, build_examples(method, material)) for method, material in plans]
     for (method, material), (_, built) in zip(plans, examples, strict=True):
         train_student(work, method, material, built)
+        gc.collect()  # the trainer and its parts refer to one another, and hold the weights and the optimiser's state
 
 
 def material_for(work: Workspace, method: Method, rationales: Sequence[Any]) -> Material:
