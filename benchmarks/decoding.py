@@ -128,6 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="scenarios whose name contains this")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--contenders", type=lambda text: text.split(","), help="only these, separated by commas")
     parser.add_argument("--questions", type=int, default=50)
     parser.add_argument("--student", type=Path)
     parser.add_argument("--rows", type=Path)
@@ -141,9 +142,10 @@ def main() -> None:
     found = {}
     passed = [f"--{name}={value}" for name in ("questions", "student", "rows") if (value := getattr(arguments, name))]
     for scenario in scenarios:
-        results: dict[str, list[dict[str, Any]]] = {name: [] for name in scenario.contenders}
+        names = [n for n in scenario.contenders if not arguments.contenders or n in arguments.contenders]
+        results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for _ in range(arguments.rounds):
-            for name in scenario.contenders:
+            for name in names:
                 command = [sys.executable, __file__, "--only", scenario.name, "--contender", name, *passed]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:

@@ -55,9 +55,9 @@ class Scenario:
 
 
 SCENARIOS = [
-    Scenario("150 + 30x60", 138, 30, 59, None, ("shared", "trl:2", "separate", "trl:6", "plain", "trl:pack"), 5.0, 3),
+    Scenario("150 + 30x60", 138, 30, 59, None, ("shared", "trl:2", "separate", "trl:6", "plain", "trl:pack"), 5.0, 2),
     Scenario("600 + 30x60", 588, 30, 59, None, ("shared", "trl:2", "trl:pack"), 10.0, 2),
-    Scenario("real rows, LoRA 32", 0, 16, 0, 32, ("shared", "trl:4", "separate", "trl:16", "trl:pack"), 2.0, 6),
+    Scenario("real rows, LoRA 32", 0, 16, 0, 32, ("shared", "trl:4", "separate", "trl:16", "trl:pack"), 2.0, 4),
 ]
 
 
@@ -191,6 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="scenarios whose name contains this")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--contenders", type=lambda text: text.split(","), help="only these, separated by commas")
     parser.add_argument("--rows", type=Path)
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
@@ -201,9 +202,10 @@ def main() -> None:
         return
     found = {}
     for scenario in scenarios:
-        results: dict[str, list[dict[str, Any]]] = {name: [] for name in scenario.contenders}
+        names = [n for n in scenario.contenders if not arguments.contenders or n in arguments.contenders]
+        results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for _ in range(arguments.rounds):
-            for name in scenario.contenders:
+            for name in names:
                 command = [sys.executable, __file__, "--only", scenario.name, "--contender", name]
                 command += ["--rows", str(arguments.rows)] if arguments.rows else []
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
