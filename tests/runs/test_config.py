@@ -170,7 +170,7 @@ def test_a_wrong_value_is_explained_in_plain_words(tmp_path: Path, text: str, sa
 
 def test_a_key_is_never_repeated_where_its_variable_should_stand(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not the name of an environment variable") as caught:
-        load(tmp_path, "teacher: {api_key_env: sk-proj-secret}")
+        load(tmp_path, "teacher: {api_key_env: my-secret-key}")
     assert "secret" not in str(caught.value)
 
 

@@ -58,7 +58,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
     ) -> None:
         groups = sorted({e.group for e in examples})
         if row_tokens is None:
-            # Longer rows share more and take more memory: one of 4,096 tokens took a sixth less time than rows of 1,024.
+            # Longer rows share more and take more memory (docs/LOG.md).
             filled = 2048 if args.device.type == "cpu" else 16_384
             row_tokens = max(filled, 4 * max(len(e.input_ids) for e in examples))
         collator = Collator(
