@@ -19,12 +19,12 @@ import gzip
 import json
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from contest import contest_parser, hold
 
 from symdistill import content
 from symdistill.records import Completion, Message, Sampling
@@ -125,36 +125,17 @@ def contend(name: str, scenario: Scenario, arguments: argparse.Namespace) -> dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="scenarios whose name contains this")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--contenders", type=lambda text: text.split(","), help="only these, separated by commas")
+    parser = contest_parser(__doc__)
     parser.add_argument("--questions", type=int, default=50)
     parser.add_argument("--student", type=Path)
-    parser.add_argument("--rows", type=Path)
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
-    parser.add_argument("--contender", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    scenarios = [s for s in SCENARIOS if arguments.only in s.name]
-    if arguments.contender:
-        print(json.dumps(contend(arguments.contender, scenarios[0], arguments)))
-        return
-    found = {}
-    passed = [f"--{name}={value}" for name in ("questions", "student", "rows") if (value := getattr(arguments, name))]
-    for scenario in scenarios:
-        names = [n for n in scenario.contenders if not arguments.contenders or n in arguments.contenders]
-        results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-        for _ in range(arguments.rounds):
-            for name in names:
-                command = [sys.executable, __file__, "--only", scenario.name, "--contender", name, *passed]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    print(f"{scenario.name}: {name} failed: {done.stderr.strip().splitlines()[-1]}", flush=True)
-                    continue
-                results[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
-        found[scenario.name] = report(scenario, {name: r for name, r in results.items() if r})
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    hold(
+        SCENARIOS,
+        arguments,
+        lambda name, scenario: contend(name, scenario, arguments),
+        report,
+        passed_on=("rows", "questions", "student"),
+    )
 
 
 def report(scenario: Scenario, results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -166,7 +147,9 @@ def report(scenario: Scenario, results: dict[str, list[dict[str, Any]]]) -> dict
     print(f"\n{scenario.name}: {first['questions']} questions, {mean:.0f} tokens a reply")
     for name in sorted(rate, key=lambda n: -rate[n]):
         print(f"  {name:<13} {rate[name]:7.0f} tok/s   peak {memory[name]:.2f} GiB")
-    best = max((n for n in rate if n != "symdistill"), key=lambda n: rate[n])
+    best = max((n for n in rate if n != "symdistill"), key=lambda n: rate[n], default=None)
+    if best is None or "symdistill" not in rate:
+        return {"rate": rate, "gib": memory}
     ratio = rate["symdistill"] / rate[best]
     print(f"  {ratio:.2f} times {best} (to reach: {scenario.target})", flush=True)
     return {"rate": rate, "gib": memory, "ratio": ratio}

@@ -20,19 +20,18 @@ Needs `pip install --no-deps trl==1.16.0`.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import random
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from contest import contest_parser, hold
 
 from symdistill.records import Message, TrainingExample
 
@@ -188,34 +187,8 @@ def contend(name: str, scenario: Scenario, rows: Path | None) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="scenarios whose name contains this")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--contenders", type=lambda text: text.split(","), help="only these, separated by commas")
-    parser.add_argument("--rows", type=Path)
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
-    parser.add_argument("--contender", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    scenarios = [s for s in SCENARIOS if arguments.only in s.name]
-    if arguments.contender:
-        print(json.dumps(contend(arguments.contender, scenarios[0], arguments.rows)))
-        return
-    found = {}
-    for scenario in scenarios:
-        names = [n for n in scenario.contenders if not arguments.contenders or n in arguments.contenders]
-        results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-        for _ in range(arguments.rounds):
-            for name in names:
-                command = [sys.executable, __file__, "--only", scenario.name, "--contender", name]
-                command += ["--rows", str(arguments.rows)] if arguments.rows else []
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    print(f"{scenario.name}: {name} failed: {done.stderr.strip().splitlines()[-1]}", flush=True)
-                    continue
-                results[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
-        found[scenario.name] = report(scenario, {name: r for name, r in results.items() if r})
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    arguments = contest_parser(__doc__).parse_args()
+    hold(SCENARIOS, arguments, lambda name, scenario: contend(name, scenario, arguments.rows), report)
 
 
 def report(scenario: Scenario, results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -224,9 +197,10 @@ def report(scenario: Scenario, results: dict[str, list[dict[str, Any]]]) -> dict
     memory = {n: max(r["gib"] for r in runs) for n, runs in results.items()}
     print(f"\n{scenario.name}: {scenario.samples} examples a step")
     for name in sorted(seconds, key=lambda n: seconds[n]):
-        ratio = seconds[name] / seconds["shared"]
-        print(f"  {name:<10} {seconds[name]:7.2f} s a step   {ratio:5.2f} times shared's   peak {memory[name]:.2f} GiB")
-    best = min((n for n in seconds if n.startswith("trl")), key=lambda n: seconds[n])
+        print(f"  {name:<10} {seconds[name]:7.2f} s a step   peak {memory[name]:.2f} GiB")
+    best = min((n for n in seconds if n.startswith("trl")), key=lambda n: seconds[n], default=None)
+    if best is None or "shared" not in seconds:
+        return {"seconds": seconds, "gib": memory}
     ratio = seconds[best] / seconds["shared"]
     print(f"  against {best}: {ratio:.2f} times as fast (to reach: {scenario.target})", flush=True)
     return {"seconds": seconds, "gib": memory, "trl": best, "ratio": ratio}
