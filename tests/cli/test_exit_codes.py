@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from counting import write_questions
 from symdistill.cli.main import main
 
 pytest.importorskip("torch")
@@ -25,17 +25,7 @@ def code_of(*words: str | Path) -> int:
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    rows = [
-        {
-            "id": f"q{i}",
-            "question": f"Count {i} and one more thing on table number {i * 7}.",
-            "answer": str(i + 1),
-            "split": "test" if i > 3 else "train",
-            "rationales": [f"{i} + 1 = {i + 1}. Therefore, the answer is {i + 1}."],
-        }
-        for i in range(6)
-    ]
-    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_questions(tmp_path / "q.jsonl", train=4, test=2)
     (tmp_path / "folder").mkdir()
     (tmp_path / "notes.txt").write_text("no model")
     (tmp_path / "cut.gguf").write_bytes(b"GGUF\x03\0\0\0" + b"\1\0\0\0\0\0\0\0" * 2)

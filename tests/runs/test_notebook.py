@@ -14,23 +14,14 @@ from symdistill.runs.pipeline import run_all
 
 pytest.importorskip("torch")
 
+from counting import write_questions
 from tiny import save_tiny
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     save_tiny(tmp_path / "tiny")
-    rows = [
-        {
-            "id": f"q{n}",
-            "question": f"One more than {n}, on day {n * 7}?",
-            "answer": str(n + 1),
-            "split": "test" if n > 7 else "train",
-            "rationales": [f"{n} and one make {n + 1}. Therefore, the answer is {n + 1}."],
-        }
-        for n in range(10)
-    ]
-    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_questions(tmp_path / "q.jsonl", train=8, test=2)
     file = tmp_path / "c.yaml"
     file.write_text(
         "task: {path: q.jsonl}\nteacher: {model: dataset}\nmethod: std-cot\nstudent: {model: tiny}\n"

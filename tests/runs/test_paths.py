@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,28 +9,16 @@ import pytest
 import yaml
 
 import symdistill as sd
+from counting import write_questions
 from symdistill.errors import DataError, RunDirectoryError
 from symdistill.runs.config import RunConfig, load_config
 from symdistill.runs.directory import RunDirectory, identity_key
 from symdistill.runs.teaching import curate_replies, sample_teacher
 from symdistill.runs.workspace import workspace
 
-ROWS = [
-    {
-        "id": f"q{i}",
-        "question": f"Count {i} and one more thing on table number {i * 7}.",
-        "answer": str(i + 1),
-        "split": "test" if i > 3 else "train",
-        "rationales": [f"{i} + 1 = {i + 1}. Therefore, the answer is {i + 1}."],
-    }
-    for i in range(6)
-]
-
 
 def write_rows(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    return path
+    return write_questions(path, train=4, test=2)
 
 
 @pytest.fixture
