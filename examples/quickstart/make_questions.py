@@ -1,4 +1,4 @@
-"""How questions.jsonl was made: three kinds of arithmetic from reasoning-gym 0.1.25, seeded, no question twice.
+"""How questions.jsonl was made: two kinds of arithmetic from reasoning-gym 0.1.25, seeded, no question twice.
 
 pip install 'symdistill[reasoning-gym]'
 python examples/quickstart/make_questions.py > examples/quickstart/questions.jsonl
@@ -11,11 +11,10 @@ import sys
 
 import reasoning_gym
 
-TRAIN, TEST, SEED = 120, 40, 20261121
+TRAIN, TEST, SEED = 120, 60, 20261121
 TASKS = {
     "chain_sum": {"min_terms": 4, "max_terms": 5, "min_digits": 1, "max_digits": 1},
     "simple_equations": {"min_terms": 2, "max_terms": 2, "min_value": 1, "max_value": 12},
-    "products": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2},
 }
 
 for task, options in TASKS.items():

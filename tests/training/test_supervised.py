@@ -235,10 +235,30 @@ def test_lora_is_merged_into_the_saved_student(tmp_path: Path) -> None:
     assert learned(result.history) > 0
 
 
-def test_bfloat16_autocast_trains_float32_weights(tmp_path: Path) -> None:
-    result, student = run(tmp_path, settings={"bf16": True, "max_steps": 6})
-    assert student.model.dtype == torch.float32
+def test_bfloat16_trains_float32_weights(tmp_path: Path) -> None:
+    result, student = run(tmp_path, settings={"bf16": True})
+    assert {p.dtype for p in student.model.parameters()} == {torch.float32}
     assert learned(result.history) > 0
+    finer = [p for p in student.model.parameters() if not torch.equal(p, p.bfloat16().float())]
+    assert len(finer) == len(list(student.model.parameters())), "the masters, not what they were rounded to"
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "student", dtype=torch.float32)
+    assert same(dict(saved.named_parameters()), weights(student))
+
+
+@pytest.mark.parametrize("stop_at", [4, 8])
+def test_bfloat16_goes_on_from_a_checkpoint_to_the_same_weights(tmp_path: Path, stop_at: int) -> None:
+    _, wanted = run(tmp_path / "whole", settings={"bf16": True})
+    with pytest.raises(Interrupted):
+        run(tmp_path, settings={"bf16": True}, progress=Watch(stop_at, ctrl_c))
+    _, student = run(tmp_path, settings={"bf16": True})
+    assert same(weights(student), weights(wanted))
+
+
+def test_lora_in_bfloat16_leaves_the_weights_under_it_as_they_were(tmp_path: Path) -> None:
+    student = tiny_student()
+    before = weights(student)
+    _, student = run(tmp_path, student, lora=LoraSettings(r=4), settings={"bf16": True, "learning_rate": 1e-12})
+    assert all(torch.allclose(p, before[n], rtol=1e-6, atol=1e-7) for n, p in weights(student).items())
 
 
 def test_gradient_checkpointing_changes_nothing(whole: tuple[Path, TrainingResult, Student], tmp_path: Path) -> None:

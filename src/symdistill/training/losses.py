@@ -24,6 +24,8 @@ seconds for a step of 8 rows of 100 tokens with a 135M student; equal at 256, sl
 
 CHUNK = 512
 """Labels whose logits are in memory at a time."""
+_ROWS = 16
+_VOCABULARY = 8192
 
 
 def group_sizes(batches: Sequence[Batch], groups: int) -> torch.Tensor:
@@ -91,7 +93,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         matrix = weight.to(dtype)
         to_hidden = torch.empty_like(hidden)
-        to_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        to_weight = torch.empty_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         to_bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and ctx.needs_input_grad[2] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         # Fresh pages for every chunk would cost as much as what is written to them.
@@ -103,16 +105,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 logits = torch.mm(states, matrix.T, out=room[: len(states)])
                 if bias is not None:
                     logits += bias.to(dtype)
-                logprobs = torch.log_softmax(logits, -1, dtype=torch.float32)
-                total -= (factors * logprobs.gather(1, labels[:, None])[:, 0]).sum()
-                gradient = torch.exp(logprobs, out=logits)
-                gradient[torch.arange(len(labels), device=hidden.device), labels] -= 1
-                scaled = (states * factors[:, None]).to(dtype)
-                to_hidden[part] = (gradient @ matrix) * factors[:, None]
+                losses = _losses_to_gradients(logits, labels)
+                total += (factors * losses).sum()
+                to_hidden[part] = (logits @ matrix) * factors[:, None]
                 if to_bias is not None:
-                    to_bias += factors @ gradient.float()
+                    to_bias += factors @ logits.float()
                 if to_weight is not None:
-                    to_weight += gradient.T @ scaled
+                    _add_product(to_weight, logits, (states * factors[:, None]).to(dtype), first=begin == 0)
         gradients = (to_hidden, to_weight, to_bias)
         ctx.save_for_backward(*(g for g in gradients if g is not None))
         ctx.present = [g is not None for g in gradients]
@@ -121,8 +120,40 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Any) -> tuple[torch.Tensor | None, ...]:
         saved = iter(ctx.saved_tensors)
-        found = [next(saved) * outer[0] if present else None for present in ctx.present]
+        scale = outer[0]
+        # Usually nothing follows the loss: on a CPU a look at the scale saves a pass over the head's gradient.
+        plain = not scale.is_cuda and float(scale) == 1.0
+        found = [(next(saved) if plain else next(saved) * scale) if present else None for present in ctx.present]
         return (*found, None, None)
+
+
+def _losses_to_gradients(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy of each row of `logits` `[K, V]`, float32 `[K]`; `logits` become its gradient."""
+    losses = torch.empty(len(labels), dtype=torch.float32, device=logits.device)
+    # A few rows in float32 stay in a CPU's cache for all that is done with them.
+    step = len(labels) if logits.is_cuda else _ROWS
+    for begin in range(0, len(labels), step):
+        part = slice(begin, begin + step)
+        logprobs = torch.log_softmax(logits[part], -1, dtype=torch.float32)
+        chosen = labels[part, None]
+        losses[part] = -logprobs.gather(1, chosen)[:, 0]
+        gradient = logprobs.exp_()
+        gradient.scatter_add_(1, chosen, gradient.new_full(chosen.shape, -1.0))
+        logits[part] = gradient
+    return losses
+
+
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor, *, first: bool) -> None:
+    """total += leftᵀ @ right, or total = it where it is the `first`, some rows at a time: the product is as large as
+    the head, and never there whole. `left` `[K, V]`, `right` `[K, size]`, `total` `[V, size]`."""
+    step = len(total) if total.is_cuda else _VOCABULARY
+    for begin in range(0, len(total), step):
+        part = slice(begin, begin + step)
+        product = left[:, part].T @ right
+        if first:
+            total[part] = product
+        else:
+            total[part] += product
 
 
 def _forward(model: Any, batch: Batch) -> Any:

@@ -40,7 +40,7 @@ class TrainingSettings(Settings):
     adam_epsilon: PositiveFloat = 1e-8
     optim: str = "adamw_torch_fused"
     bf16: bool | Literal["auto"] = "auto"
-    """Autocast to bfloat16 over float32 weights; `auto`: where the hardware has it."""
+    """Compute in bfloat16 and learn in float32 weights; `auto`: where the hardware has it."""
     gradient_checkpointing: bool = False
     share_prompts: bool = True
     """Compute once what a step's examples begin with alike. Losses and gradients are those of separate rows, but for

@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from symdistill.training.collation import Batch, Collator, ExampleDataset, Promp
 from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
 from symdistill.training.losses import CompletionLoss, group_sizes
+from symdistill.training.masters import MasterWeights
 from symdistill.training.shared_attention import sharing
 
 _PARTIAL = ".partial"
@@ -36,8 +37,11 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
 
     The data loader yields the examples of one optimiser step (of this process), already laid out as batches: rows of
     tries up to a token budget, or separate rows of `per_device_train_batch_size`. So `gradient_accumulation_steps` is
-    multiplied into the examples of a step, and the loop of transformers never accumulates by itself. Autocast is
-    entered here rather than through accelerate, which would leave its wrapper around the model's forward.
+    multiplied into the examples of a step, and the loop of transformers never accumulates by itself.
+
+    With `bf16` the model computes with bfloat16 weights over float32 masters (`masters`); where several processes
+    share or exchange weights, under autocast over float32 ones. Autocast is entered here rather than through
+    accelerate, which would leave its wrapper around the model's forward. `close` ends it.
     """
 
     loss_is_scaled_for_ga = True
@@ -72,6 +76,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         whole = not sharded(self.accelerator)
         self._loss = CompletionLoss(model, lambdas, chunked=whole, recomputed=recomputed)
         self._bf16 = bf16
+        alone = whole and self.accelerator.num_processes == 1
+        self._masters = MasterWeights(model) if bf16 and alone else None
         self._log = log
         self._since = time.monotonic()
         self._unlogged_tokens = 0
@@ -80,6 +86,29 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         self.step_loss = 0.0
         self.read_tokens = 0
         self.computed_tokens = 0
+
+    def close(self) -> None:
+        """Give the model its float32 weights back."""
+        if self._masters is not None:
+            self._masters.close()
+            self._masters = None
+
+    def whole_weights(self) -> AbstractContextManager[None]:
+        """Within the block the model holds the float32 weights that are trained."""
+        return nullcontext() if self._masters is None else self._masters.whole()
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if (masters := self._masters) is not None:
+            for group in optimizer.param_groups:
+                group["params"] = [masters.of(p) for p in group["params"]]
+            optimizer.register_step_post_hook(lambda *_: masters.refresh())
+        return optimizer
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        if self._masters is None:
+            return super()._clip_grad_norm(model)
+        return self.accelerator.clip_grad_norm_(self._masters.trained(), self.args.max_grad_norm)
 
     def get_train_dataloader(self) -> DataLoader[EncodedExample]:
         loader = DataLoader(
@@ -113,26 +142,31 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         assert num_items_in_batch is not None
         model.train()
         total = torch.zeros((), device=self.args.device)
-        for number, batch in enumerate(inputs, 1):
-            with ExitStack() as stack:
-                if number < len(inputs):
-                    stack.enter_context(self.accelerator.no_sync(model))
-                if batch.layout is not None:
-                    stack.enter_context(sharing(model))
-                with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self._bf16):
-                    loss = self._loss(model, batch.to(self.args.device), num_items_in_batch)
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    raise TrainingError(
-                        f"The loss at step {self.state.global_step + 1} is no number ({value}).",
-                        "Lower `training.learning_rate`, or set `training.bf16: false`.",
-                    )
-                # Several processes average their gradients; the shares of the step are to be added up.
-                self.accelerator.backward(loss * self.accelerator.num_processes)
-            total += loss.detach()
+        with nullcontext() if self._masters is None else self._masters.gradients():
+            for number, batch in enumerate(inputs, 1):
+                total += self._pass(model, batch, num_items_in_batch, last=number == len(inputs))
         self.step_loss = float(total)
         step: torch.Tensor = total * self.accelerator.num_processes
         return step
+
+    def _pass(self, model: Any, batch: Batch, sizes: torch.Tensor, *, last: bool) -> torch.Tensor:
+        """Forward and backward over one batch; its share of the step's loss."""
+        with ExitStack() as stack:
+            if not last:
+                stack.enter_context(self.accelerator.no_sync(model))
+            if batch.layout is not None:
+                stack.enter_context(sharing(model))
+            with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self._bf16):
+                loss = self._loss(model, batch.to(self.args.device), sizes)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"The loss at step {self.state.global_step + 1} is no number ({value}).",
+                    "Lower `training.learning_rate`, or set `training.bf16: false`.",
+                )
+            # Several processes average their gradients; the shares of the step are to be added up.
+            self.accelerator.backward(loss * self.accelerator.num_processes)
+        return loss.detach()
 
     def floating_point_ops(self, inputs: list[Batch]) -> int:
         """Evaluation counts operations; the loop's own estimate would not know our batches."""
@@ -155,6 +189,10 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         self._load_from_checkpoint(checkpoint)
         self.state = state
         return True
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with self.whole_weights():
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def start_clock(self) -> None:
         """The next logged step begins now."""
@@ -191,7 +229,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Weights and config only: the loop would add a pickle of its arguments, and ask the hub about adapters."""
         adapter = {"save_embedding_layers": False} if hasattr(self.model, "peft_config") else {}
-        self.model.save_pretrained(output_dir, state_dict=state_dict, **adapter)
+        with self.whole_weights():
+            self.model.save_pretrained(output_dir, state_dict=state_dict, **adapter)
 
 
 class StepCallback(TrainerCallback):  # type: ignore[misc]
@@ -239,7 +278,8 @@ class StepCallback(TrainerCallback):  # type: ignore[misc]
         assert self._dev is not None
         began = time.monotonic()
         model = self._trainer.accelerator.unwrap_model(self._trainer.model)
-        stop = self._dev.measure(model.get_base_model() if hasattr(model, "peft_config") else model, step)
+        with self._trainer.whole_weights():
+            stop = self._dev.measure(model.get_base_model() if hasattr(model, "peft_config") else model, step)
         accuracy = self._dev.history()[-1]["accuracy"]
         self._progress.note(f"            {self._label} step {step}: dev accuracy {accuracy:.3f}")
         self._trainer.not_training(time.monotonic() - began)
