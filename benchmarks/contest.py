@@ -39,7 +39,9 @@ def hold(
     if arguments.contender:
         print(json.dumps(contend(arguments.contender, chosen[0])))
         return
-    options = [f"--{name}={value}" for name in passed_on if (value := getattr(arguments, name))]
+    options = [
+        f"--{name.replace(chr(95), chr(45))}={value}" for name in passed_on if (value := getattr(arguments, name))
+    ]
     found = {}
     for scenario in chosen:
         names = [n for n in scenario.contenders if not arguments.contenders or n in arguments.contenders]

@@ -1,11 +1,17 @@
 """How fast a student answers, against the `generate` of transformers.
 
-    python benchmarks/decoding.py [--only TEXT] [--rounds 2] [--questions 50] [--student DIR] [--rows FILE]
+    python benchmarks/decoding.py [--only TEXT] [--rounds 2] [--questions 50] [--peer-questions N] [--student DIR]
+        [--rows FILE]
 
 Both answer the same questions with the same weights in bfloat16, up to 200 new tokens, each in a process of its own,
 and take turns. What counts is tokens a second of the replies themselves (up to their end token), tokenising and the
 forming of batches included, loading not. `generate` is tried with several batch sizes and counts with its best; it
-gets its prompts sorted by length, which is the best that can be done for it.
+gets its prompts sorted by length, which is the best that can be done for it. With `--peer-questions` it answers only
+the first so many of them: rates are compared, and it is the slower one.
+
+The share of the machine's bfloat16 product rate counts what the layers' and the head's weights have to multiply at
+least: every prompt once without the head, every token of a reply once with it. The rate is that of two matrices of
+2,048 by 2,048, measured in the same process.
 
 Questions are the held-out ones of the quickstart, or `--rows`: JSON lines, plain or gzipped, with `question`. The
 student is SmolLM2-135M as it comes, or `--student`, a directory. `--json FILE` keeps the figures.
@@ -59,8 +65,16 @@ def questions_of(path: Path, count: int) -> list[str]:
     return [str(r["question"]) for r in held_out[:count]]
 
 
-def ours(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario) -> tuple[int, float]:
-    """Tokens, and seconds."""
+@dataclass(frozen=True)
+class Answered:
+    """Tokens of all prompts, each counted once, tokens of the replies to them, and the seconds it took."""
+
+    prompt_tokens: int
+    tokens: int
+    seconds: float
+
+
+def ours(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario) -> Answered:
     from symdistill.models.transformers_local import TransformersModel
 
     model = TransformersModel.load(student, dtype="bfloat16")
@@ -71,11 +85,12 @@ def ours(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario) 
         model.generate([content.request(model.name, p, sampling, i) for p in prompts for i in range(scenario.samples)])
     )
     seconds = time.perf_counter() - began
-    return sum(r.completion_tokens for r in replies if isinstance(r, Completion)), seconds
+    done = [r for r in replies if isinstance(r, Completion)]
+    once = sum(r.prompt_tokens for r in done) // scenario.samples
+    return Answered(once, sum(r.completion_tokens for r in done), seconds)
 
 
-def theirs(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario, batch: int) -> tuple[int, float]:
-    """Tokens, and seconds."""
+def theirs(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario, batch: int) -> Answered:
     import torch
 
     from symdistill.models.chat import prompt_format
@@ -105,7 +120,32 @@ def theirs(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario
                 **(drawn if scenario.temperature else {"do_sample": False}),
             )
             tokens += sum(row.index(end) + 1 if end in row else len(row) for row in out[:, width:].tolist())
-    return tokens, time.perf_counter() - began
+    return Answered(sum(map(len, encoded)), tokens, time.perf_counter() - began)
+
+
+def least_work(student: Path, answered: Answered) -> float:
+    """Floating-point operations of the weights that cannot be avoided."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(student))
+    head = model.get_output_embeddings()
+    layers = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head)
+    tokens = answered.prompt_tokens + answered.tokens
+    return 2.0 * (layers * tokens + head.weight.numel() * answered.tokens)
+
+
+def product_rate(size: int = 2048, times: int = 20) -> float:
+    """Operations a second of a bfloat16 matrix product."""
+    import torch
+
+    a, b = (torch.randn(size, size).bfloat16() for _ in range(2))
+    a @ b
+    began = time.perf_counter()
+    for _ in range(times):
+        a @ b
+    return 2.0 * size**3 * times / (time.perf_counter() - began)
 
 
 def contend(name: str, scenario: Scenario, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -114,19 +154,28 @@ def contend(name: str, scenario: Scenario, arguments: argparse.Namespace) -> dic
     from symdistill.students.settings import StudentSettings
 
     student = arguments.student or locate_student(StudentSettings(model="smollm2-135m"))
-    asked = questions_of(arguments.rows or QUESTIONS, arguments.questions * scenario.times)
-    prompts = [(Message("user", q),) for q in asked]
     kind, _, batch = name.partition(":")
-    tokens, seconds = (
+    count = arguments.questions if kind == "symdistill" else arguments.peer_questions or arguments.questions
+    asked = questions_of(arguments.rows or QUESTIONS, count * scenario.times)
+    prompts = [(Message("user", q),) for q in asked]
+    answered = (
         ours(student, prompts, scenario) if kind == "symdistill" else theirs(student, prompts, scenario, int(batch))
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"tokens": tokens, "seconds": seconds, "gib": peak, "questions": len(prompts)}
+    share = least_work(student, answered) / answered.seconds / product_rate()
+    return {
+        "tokens": answered.tokens,
+        "seconds": answered.seconds,
+        "gib": peak,
+        "questions": len(prompts),
+        "share": share,
+    }
 
 
 def main() -> None:
     parser = contest_parser(__doc__)
     parser.add_argument("--questions", type=int, default=50)
+    parser.add_argument("--peer-questions", type=int, default=0)
     parser.add_argument("--student", type=Path)
     arguments = parser.parse_args()
     hold(
@@ -134,7 +183,7 @@ def main() -> None:
         arguments,
         lambda name, scenario: contend(name, scenario, arguments),
         report,
-        passed_on=("rows", "questions", "student"),
+        passed_on=("rows", "questions", "peer_questions", "student"),
     )
 
 
@@ -142,17 +191,21 @@ def report(scenario: Scenario, results: dict[str, list[dict[str, Any]]]) -> dict
     """Print a scenario's table."""
     rate = {n: statistics.median(r["tokens"] / r["seconds"] for r in runs) for n, runs in results.items()}
     memory = {n: max(r["gib"] for r in runs) for n, runs in results.items()}
-    first = next(iter(results.values()))[0]
-    mean = first["tokens"] / first["questions"] / scenario.samples
-    print(f"\n{scenario.name}: {first['questions']} questions, {mean:.0f} tokens a reply")
+    share = {n: statistics.median(r["share"] for r in runs) for n, runs in results.items()}
+    print(f"\n{scenario.name}")
     for name in sorted(rate, key=lambda n: -rate[n]):
-        print(f"  {name:<13} {rate[name]:7.0f} tok/s   peak {memory[name]:.2f} GiB")
+        first = results[name][0]
+        mean = first["tokens"] / first["questions"] / scenario.samples
+        print(
+            f"  {name:<13} {rate[name]:6.0f} tok/s   {share[name]:4.0%} of the product rate   "
+            f"peak {memory[name]:.2f} GiB   {first['questions']} questions, {mean:.0f} tokens a reply"
+        )
     best = max((n for n in rate if n != "symdistill"), key=lambda n: rate[n], default=None)
     if best is None or "symdistill" not in rate:
-        return {"rate": rate, "gib": memory}
+        return {"rate": rate, "gib": memory, "share": share}
     ratio = rate["symdistill"] / rate[best]
     print(f"  {ratio:.2f} times {best} (to reach: {scenario.target})", flush=True)
-    return {"rate": rate, "gib": memory, "ratio": ratio}
+    return {"rate": rate, "gib": memory, "share": share, "ratio": ratio}
 
 
 if __name__ == "__main__":

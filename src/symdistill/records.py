@@ -14,7 +14,11 @@ from typing import Literal
 from symdistill.errors import FailureKind
 
 AnswerType = Literal["choice", "number", "label", "text"]
+FinishReason = Literal["stop", "length", "unsure"]
 Role = Literal["system", "user", "assistant"]
+
+GATE_TOKENS = 16
+"""Tokens of a reply by which a student's confidence is judged (NesyCD, arXiv 2409.13203)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,9 @@ class Sampling:
     `temperature` 0 is greedy. `top_k` 0 and `top_p` 1 switch the cuts off. `seed` is the run's seed; the seed a
     backend uses is derived from the request's key, so that no two samples share one. `logprobs` asks for the
     log-probability of every generated token, `top_two_at` for the two largest probabilities of every step at that
-    temperature (0: not wanted); only local students give them.
+    temperature (0: not wanted); only local students give them. With them, `go_on_above` above 0 ends a reply as
+    "unsure" after `GATE_TOKENS` tokens, or at its end if that comes first, unless 100·|p1 - p2| of those tokens is
+    larger than it in the mean.
     """
 
     temperature: float = 0.0
@@ -64,6 +70,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     logprobs: bool = False
     top_two_at: float = 0.0
+    go_on_above: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +94,16 @@ class Completion:
 
     `text` is the reply without its reasoning block; `reasoning` is that block, from the server's own field or from a
     leading <think> block, None when there was none. `finish_reason` is "length" when the reply was cut (an unclosed
-    reasoning block counts as cut). Tokens are the model's own; `cached_prompt_tokens` of `prompt_tokens` were not
-    computed again. `token_logprobs` holds natural logarithms, one a generated token. `top_two` holds the two largest
-    probabilities of each step where `Sampling.top_two_at` asked for them. `seconds` is its share of the wall time of
-    the calls under way.
+    reasoning block counts as cut), "unsure" where `Sampling.go_on_above` ended it. Tokens are the model's own;
+    `cached_prompt_tokens` of `prompt_tokens` were not computed again. `token_logprobs` holds natural logarithms, one a
+    generated token. `top_two` holds the two largest probabilities of each step where `Sampling.top_two_at` asked for
+    them. `seconds` is its share of the wall time of the calls under way.
     """
 
     key: str
     text: str
     reasoning: str | None = None
-    finish_reason: Literal["stop", "length"] = "stop"
+    finish_reason: FinishReason = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_prompt_tokens: int = 0

@@ -43,6 +43,12 @@ def drops(rationales, *, verify=True, example=EXAMPLE, **settings) -> dict[int, 
         ({"answer": "11", "correct": False}, {}, True, "wrong"),
         ({"answer": "11", "correct": False}, {}, False, None),
         ({"answer": "11", "correct": None}, {}, True, None),
+        ({}, {"check_steps": "drop"}, True, None),
+        ({"text": "3 * 4 = 13, so 12."}, {"check_steps": "drop"}, True, "wrong_step"),
+        ({"text": "3 * 4 = 13, so 12."}, {"check_steps": "drop"}, False, "wrong_step"),
+        ({"text": "3 * 4 = 13, so 12."}, {"check_steps": "off"}, True, None),
+        ({"text": "3 * 4 = 13, so 12."}, {"check_steps": False}, True, None),  # what YAML makes of off
+        ({"text": "3 * 4 = 13, so 12."}, {}, True, None),
         ({"text": "12"}, {"min_words": 2}, True, "too_short"),
         ({"text": "It is 12"}, {"min_words": 3}, True, None),
         ({"text": ""}, {}, True, "too_short"),
@@ -53,6 +59,8 @@ def drops(rationales, *, verify=True, example=EXAMPLE, **settings) -> dict[int, 
         ({"truncated": True, "answer": None, "correct": False, "text": ""}, {}, True, "truncated"),
         ({"answer": None, "correct": False, "text": ""}, {}, True, "unparsable"),
         ({"correct": False, "text": ""}, {}, True, "wrong"),
+        ({"correct": False, "text": "1 + 1 = 3"}, {"check_steps": "drop"}, True, "wrong"),
+        ({"text": "1 + 1 = 3"}, {"check_steps": "drop", "min_words": 9}, True, "wrong_step"),
     ],
 )
 def test_reason_of_one_rationale(changes, settings, verify, reason):
@@ -167,8 +175,9 @@ def test_details_name_what_was_wrong():
         sample(3, answer=None),
         sample(4, text=GOOD.text.replace(",", "")),
         sample(5, text="12"),
+        sample(6, text="So 3 * 4 = 13 legs."),
     ]
-    settings = CurationSettings(min_words=2)
+    settings = CurationSettings(min_words=2, check_steps="drop")
     curated = curate(rationales, [EXAMPLE], settings, verify=True, seed=0)
     assert {d.rationale.sample_index: d.detail for d in curated.dropped} == {
         1: "of sample 0",
@@ -176,6 +185,7 @@ def test_details_name_what_was_wrong():
         3: "no number answer in the reply",
         4: "1.00 similar to sample 0",
         5: "1 words, at least 2 wanted",
+        6: "'3 * 4 = 13' does not hold",
     }
 
 
@@ -184,6 +194,7 @@ def test_reasons_are_listed_in_their_order():
         "truncated",
         "unparsable",
         "wrong",
+        "wrong_step",
         "too_short",
         "too_long",
         "duplicate",

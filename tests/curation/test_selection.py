@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-import types
 from collections import Counter
 from dataclasses import replace
 from itertools import combinations
@@ -21,6 +20,7 @@ from symdistill.curation.embeddings import tfidf
 from symdistill.curation.selection import quintile_budgets
 from symdistill.errors import ConfigError, PrerequisiteError
 from symdistill.records import Example, Rationale
+from tiny_encoder import save_encoder
 
 SELECTIONS = ["random", "diversity", "likelihood", "open-endedness"]
 
@@ -239,26 +239,13 @@ def test_tfidf_rows_are_unit_length_and_alike_for_like_texts():
     )
 
 
-class LengthModel:
-    """Stands for a sentence-transformers model: embeds a text as its length."""
-
-    def __init__(self, directory: str, local_files_only: bool = False) -> None:
-        assert local_files_only
-        if directory.endswith("damaged"):
-            raise OSError("no config.json\nin there")
-
-    def encode(self, texts, convert_to_numpy, show_progress_bar):
-        return np.array([[float(len(text)), 1.0] for text in texts], dtype=np.float32)
-
-
-def test_an_embedding_model_takes_the_place_of_tfidf(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sentence_transformers", types.SimpleNamespace(SentenceTransformer=LengthModel))
-    texts = ["a b", "word " * 40, "c d", "other " * 40]
-    assert kept_indices(texts, select="diversity", budget=2, embedding_model=tmp_path) == [0, 1]
-    damaged = tmp_path / "damaged"
-    damaged.mkdir()
-    with pytest.raises(ConfigError, match="damaged is not a sentence-transformers model"):
-        kept_indices(texts, select="diversity", budget=2, embedding_model=damaged)
+def test_an_embedding_model_takes_the_place_of_tfidf(tmp_path):
+    encoder = save_encoder(tmp_path / "encoder")
+    texts = ["a b", "word " * 40, "a b c", "word " * 38]
+    assert len(kept_indices(texts, select="diversity", budget=2, embedding_model=encoder)) == 2
+    (encoder / "config.json").unlink()
+    with pytest.raises(ConfigError, match=r"curation.embedding_model: .* config.json missing"):
+        kept_indices(texts, select="diversity", budget=2, embedding_model=encoder)
 
 
 def test_an_embedding_model_that_is_not_there(tmp_path):
@@ -267,6 +254,6 @@ def test_an_embedding_model_that_is_not_there(tmp_path):
 
 
 def test_an_embedding_model_without_its_package(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(PrerequisiteError, match=r"pip install 'symdistill\[diversity\]'$"):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(PrerequisiteError, match=r"pip install 'symdistill\[train\]'$"):
         kept_indices(TOPICS, select="diversity", budget=2, embedding_model=tmp_path)

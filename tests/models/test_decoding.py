@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +28,7 @@ from symdistill.models.decoding import Decoder, Job, cut_top
 from symdistill.models.decoding.drawing import inverse_cumulative
 from symdistill.models.decoding.network import Network
 from symdistill.models.decoding.prefixes import shared_prefixes
+from symdistill.records import GATE_TOKENS
 from tiny import tiny_model, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -131,7 +133,7 @@ def test_the_batch_size_changes_nothing() -> None:
 def test_equal_prompts_are_computed_once() -> None:
     decode, shapes = watched(tiny_model())
     decoded = decode.decode([Job(PROMPTS[1], 2, 1.0, seed=i) for i in range(5)])
-    assert shapes == [(1, len(PROMPTS[1])), (5, 1)]
+    assert shapes == [(1, len(PROMPTS[1])), (8, 1)], "rows are computed in fours"
     assert [d.cached for d in decoded] == [0, *[len(PROMPTS[1])] * 4]
 
 
@@ -253,6 +255,19 @@ def test_a_common_beginning_is_computed_once_and_changes_nothing(
     assert sum(d.cached == len(j.prompt) for j, d in zip(jobs, decoded, strict=False)) == 8
 
 
+@pytest.mark.parametrize("share_from", [1, 10**9], ids=["attended where it is", "copied"])
+def test_many_rows_of_unlike_lengths_decode_as_each_alone(monkeypatch: pytest.MonkeyPatch, share_from: int) -> None:
+    monkeypatch.setattr("symdistill.models.decoding.stretches._SHARE_FROM", share_from)
+    model = tiny_model()
+    common = "Answer the question. " * 4
+    jobs = [Job(prompt(common * (i % 3 > 0) + "z" * (1 + 61 * i % 190)), 2 + i % 5) for i in range(60)]
+    decoded = decoder(model, batch_size=40).decode(jobs)
+    for job, got in zip(jobs, decoded, strict=True):
+        tokens, logprobs = greedy_reference(model, job.prompt, job.max_tokens)
+        assert list(got.tokens) == tokens
+        assert got.logprobs == pytest.approx(logprobs, abs=1e-4)
+
+
 def test_waiting_rows_enter_when_others_leave() -> None:
     decode, shapes = watched(tiny_model(), ends=(), batch_size=4)
     decode.decode([Job(prompt("p"), 2 + 3 * (i % 4), 1.0, seed=i) for i in range(24)])
@@ -362,3 +377,27 @@ def test_weights_that_change_between_two_calls_count() -> None:
             parameter.mul_(-0.7)
     after = decode.decode([Job(PROMPTS[1], 8)])
     assert after[0].tokens == decoder(model).decode([Job(PROMPTS[1], 8)])[0].tokens != before[0].tokens
+
+
+def test_a_reply_that_is_not_sure_of_its_first_tokens_ends_there() -> None:
+    """100·|p1 - p2| in the mean of the first 16 tokens decides; a sure reply is what it is without a gate."""
+    model, ends = tiny_model(), ()
+    free = [Job(prompt, 24, top_two_at=0.6) for prompt in PROMPTS]
+    replies = decoder(model, ends=ends).decode(free)
+    margins = [100 * sum(a - b for a, b in (r.top_two or ())[:GATE_TOKENS]) / GATE_TOKENS for r in replies]
+    threshold = sorted(margins)[len(margins) // 2]  # one reply is exactly as sure: not above it
+    gated = decoder(model, ends=ends).decode([replace(job, go_on_above=threshold) for job in free])
+    assert {r.unsure for r in gated} == {True, False}
+    for margin, before, after in zip(margins, replies, gated, strict=True):
+        assert after.unsure == (margin <= threshold)
+        assert after.tokens == (before.tokens[:GATE_TOKENS] if after.unsure else before.tokens)
+        assert not after.ended
+
+
+def test_a_short_reply_is_judged_by_the_tokens_it_has() -> None:
+    model = tiny_model()
+    [free] = decoder(model, ends=()).decode([Job(PROMPTS[0], 3, top_two_at=0.6)])
+    margin = 100 * sum(a - b for a, b in free.top_two or ()) / 3
+    for threshold, unsure in ((margin * 0.99, False), (margin * 1.01, True)):
+        [reply] = decoder(model, ends=()).decode([Job(PROMPTS[0], 3, top_two_at=0.6, go_on_above=threshold)])
+        assert (reply.tokens, reply.unsure) == (free.tokens, unsure)

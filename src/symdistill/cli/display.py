@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+# What moves a cursor, colours a terminal, or changes or hides what stands around it: controls but for tab and line
+# break, marks of writing direction, odd line breaks, halves of surrogate pairs, the invisible copy of ASCII at U+E0000.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\U000e0000-\U000e007f]"
+)
 
 PLAIN_EVERY = 30.0  # seconds between two progress lines where there is no terminal
 
@@ -71,3 +78,14 @@ class Display:
             self.console.print(text, markup=False)
         else:
             print(text, file=self.console.file or sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    """Text of a model or a file as a terminal may show it: what would act on the terminal is written out (`\\x1b`)."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
+
+
+def one_line(text: str, width: int) -> str:
+    """`visible` text on one line of at most `width` characters."""
+    line = " ".join(visible(text).split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"

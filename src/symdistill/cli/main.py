@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import symdistill
-from symdistill.cli import compare, curate, doctor, evaluate, init, run, sample, store, train
+from symdistill.cli import compare, curate, doctor, evaluate, init, knowledge, run, sample, store, train
 from symdistill.errors import Interrupted, SymdistillError
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ app.command("curate")(curate.curate)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(store.app, name="store")
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)

@@ -1,7 +1,7 @@
 """Curation: which of the teacher's replies the student learns, and why the others are left out.
 
 `rationales` joins replies to questions, `curate` keeps and drops, `files` writes and reads the outcome,
-`final_completion` is the text that is learned.
+`final_completion` is the text that is learned, `check_steps` recomputes the equations of a text.
 """
 
 from symdistill.curation.completion import final_completion
@@ -11,6 +11,7 @@ from symdistill.curation.files import read_dropped, read_rationales, write_dropp
 from symdistill.curation.filters import REASONS, Reason
 from symdistill.curation.rationales import rationales
 from symdistill.curation.settings import CurationSettings
+from symdistill.curation.steps import Equation, StepReport, check_steps
 
 __all__ = [
     "REASONS",
@@ -19,8 +20,11 @@ __all__ = [
     "CuratedQuestion",
     "CurationSettings",
     "Difficulty",
+    "Equation",
     "Reason",
+    "StepReport",
     "TaskSummary",
+    "check_steps",
     "curate",
     "curate_stream",
     "final_completion",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from symdistill.curation.clustering import central_row, ward_clusters
-from symdistill.curation.embeddings import sentence_transformer, tfidf
+from symdistill.curation.embeddings import sentence_embeddings, tfidf
 from symdistill.records import Rationale
 
 
@@ -14,9 +14,9 @@ def most_diverse(embedding_model: Path | None) -> Callable[[Sequence[Rationale],
     """A function of one question's rationales and a budget that gives the positions to keep.
 
     Raises:
-        ConfigError, PrerequisiteError: as `embeddings.sentence_transformer`.
+        ConfigError, PrerequisiteError: as `embeddings.sentence_embeddings`.
     """
-    embed = sentence_transformer(embedding_model) if embedding_model else tfidf
+    embed = sentence_embeddings(embedding_model) if embedding_model else tfidf
 
     def pick(candidates: Sequence[Rationale], budget: int) -> list[int]:
         points = embed([r.text for r in candidates])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symdistill.curation.words import words
-from symdistill.errors import ConfigError, PrerequisiteError
+from symdistill.errors import ConfigError, UnusableModel
 
 Embed = Callable[[Sequence[str]], NDArray[np.float64]]
 """Texts of one question in, one unit row a text out ([n, d])."""
@@ -37,36 +37,23 @@ def tfidf(texts: Sequence[str]) -> NDArray[np.float64]:
     return _unit_rows(matrix)
 
 
-def sentence_transformer(directory: Path) -> Embed:
+def sentence_embeddings(directory: Path) -> Embed:
     """Embeddings of the sentence-transformers model in `directory`, which is never downloaded.
 
     Raises:
         ConfigError: `directory` is not there or holds no such model.
-        PrerequisiteError: sentence-transformers is not installed.
+        PrerequisiteError: torch or transformers is not installed.
     """
-    fix = "Point `curation.embedding_model` at a sentence-transformers directory, or leave it out for TF-IDF."
-    if not directory.is_dir():
-        raise ConfigError(f"curation.embedding_model: {directory} is not a directory.", fix)
+    from symdistill.models.encoder import SentenceEncoder
+
     try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise PrerequisiteError(
-            "curation.embedding_model needs the package sentence-transformers.",
-            "Install it: pip install 'symdistill[diversity]'",
-        ) from error
-    try:
-        model = SentenceTransformer(str(directory), local_files_only=True)
-    except Exception as error:  # whatever a damaged directory makes the library raise, the user's mistake is the same
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        encoder = SentenceEncoder.load(directory)
+    except UnusableModel as problem:
         raise ConfigError(
-            f"curation.embedding_model: {directory} is not a sentence-transformers model ({reason}).", fix
-        ) from error
-
-    def embed(texts: Sequence[str]) -> NDArray[np.float64]:
-        rows = model.encode(list(texts), convert_to_numpy=True, show_progress_bar=False)
-        return _unit_rows(np.asarray(rows, dtype=np.float64))
-
-    return embed
+            f"curation.embedding_model: {problem.message}",
+            "Point `curation.embedding_model` at a sentence-transformers directory, or leave it out for TF-IDF.",
+        ) from problem
+    return lambda texts: encoder.encode(texts).astype(np.float64)
 
 
 def _unit_rows(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@
 | `truncated`      | was cut at the teacher's token limit, or its reasoning block never closed                   |
 | `unparsable`     | holds no answer of the task's type in its reply; dropped in every setting                   |
 | `wrong`          | reaches another answer than the gold one; only where answers are verified and there is gold |
+| `wrong_step`     | states an equation that does not hold; only with `curation.check_steps: drop` (see `steps`) |
 | `too_short`      | has fewer words than `curation.min_words`                                                   |
 | `too_long`       | has more words than `curation.max_words`                                                    |
 | `duplicate`      | equals an earlier one of the same question but for case and white space                     |
@@ -21,11 +22,20 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 from symdistill.curation.settings import CurationSettings
+from symdistill.curation.steps import check_steps
 from symdistill.curation.words import ngrams, squeezed, values, words
 from symdistill.records import Example, Rationale
 
 Reason = Literal[
-    "truncated", "unparsable", "wrong", "too_short", "too_long", "duplicate", "near_duplicate", "not_selected"
+    "truncated",
+    "unparsable",
+    "wrong",
+    "wrong_step",
+    "too_short",
+    "too_long",
+    "duplicate",
+    "near_duplicate",
+    "not_selected",
 ]
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -52,6 +62,8 @@ def fault(rationale: Rationale, example: Example | None, settings: CurationSetti
     if verify and rationale.correct is False:
         expected = f", not {_clip(example.answer)}" if example and example.answer is not None else ""
         return Verdict("wrong", f"the answer is {_clip(rationale.answer)}{expected}")
+    if settings.check_steps == "drop" and (step := check_steps(rationale.text).first_wrong):
+        return Verdict("wrong_step", f"{_clip(step.text)} does not hold")
     length = len(rationale.text.split())
     if length < settings.min_words:
         return Verdict("too_short", f"{length} words, at least {settings.min_words} wanted")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from symdistill.settings import Settings
 
@@ -22,6 +22,8 @@ class CurationSettings(Settings):
     verify: bool | None = None
     rationale_from: Literal["reply", "reasoning", "both"] = "reply"
     """Which part of a reasoning model's reply is learned; the answer is always read from the reply."""
+    check_steps: Literal["off", "drop"] = "off"
+    """`drop`: leave out replies with an equation that does not hold (`steps.check_steps`), whatever their answer."""
     near_duplicates: float = Field(default=0.9, gt=0, le=1)
     """Replies to one question whose word 3-gram Jaccard similarity reaches this are one; 1 switches it off."""
     select: Selection = "all"
@@ -31,6 +33,12 @@ class CurationSettings(Settings):
     """A sentence-transformers directory for `select: diversity`; None: TF-IDF of the words, nothing to download."""
     min_words: int = Field(default=1, ge=0)
     max_words: PositiveInt | None = None
+
+    @field_validator("check_steps", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        """YAML reads a bare `off` as false."""
+        return "off" if value is False else value
 
     @model_validator(mode="after")
     def _words_leave_room(self) -> CurationSettings:

@@ -29,7 +29,7 @@ from typing import Any, TextIO, get_args, get_type_hints
 
 from symdistill import content
 from symdistill.errors import DataError, FailureKind
-from symdistill.records import Completion, Failure, Message, Request, Role, Sampling
+from symdistill.records import Completion, Failure, FinishReason, Message, Request, Role, Sampling
 
 FORMAT = "symdistill-recording"
 VERSION = 1
@@ -274,7 +274,7 @@ def _record(kind: type[Completion | Failure], row: dict[str, Any]) -> Completion
         if row["kind"] not in get_args(FailureKind):
             raise ValueError(f"unknown failure kind {row['kind']!r}")
         return Failure(**row)
-    if row.get("finish_reason", "stop") not in ("stop", "length"):
+    if row.get("finish_reason", "stop") not in get_args(FinishReason):
         raise ValueError(f"unknown finish reason {row['finish_reason']!r}")
     reasoning, logprobs = row.get("reasoning"), row.get("token_logprobs")
     if reasoning is not None and not isinstance(reasoning, str):

@@ -134,7 +134,15 @@ def _job(request: Request, prompt: tuple[int, ...], max_tokens: int) -> Job:
 
     s = request.sampling
     return Job(
-        prompt, max_tokens, s.temperature, s.top_k, s.top_p, content.sample_seed(request.key), s.stop, s.top_two_at
+        prompt,
+        max_tokens,
+        temperature=s.temperature,
+        top_k=s.top_k,
+        top_p=s.top_p,
+        seed=content.sample_seed(request.key),
+        stop=s.stop,
+        top_two_at=s.top_two_at,
+        go_on_above=s.go_on_above,
     )
 
 
@@ -144,7 +152,7 @@ def _completion(request: Request, job: Job, reply: Decoded, opened: bool) -> Com
         key=request.key,
         text=text,
         reasoning=reasoning,
-        finish_reason="stop" if reply.ended and closed else "length",
+        finish_reason="unsure" if reply.unsure else "stop" if reply.ended and closed else "length",
         prompt_tokens=len(job.prompt),
         completion_tokens=len(reply.tokens),
         cached_prompt_tokens=reply.cached,

@@ -160,7 +160,7 @@ def load_pretrained(directory: Path, *, dtype: Dtype = "auto", trust_remote_code
 
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
     weights = getattr(torch, inference_dtype() if dtype == "auto" else dtype)
-    with quiet(), _readable_errors(directory):
+    with quiet(), readable_errors(directory):
         tokenizer = AutoTokenizer.from_pretrained(directory, **options)
         config = load_config(directory, trust_remote_code=trust_remote_code)
         check_vocabulary(config.get_text_config().vocab_size, tokenizer, directory)
@@ -174,7 +174,7 @@ def load_config(directory: Path, *, trust_remote_code: bool = False) -> Any:
     require_transformers()
     from transformers import AutoConfig
 
-    with quiet(), _readable_errors(directory):
+    with quiet(), readable_errors(directory):
         return AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code, local_files_only=True)
 
 
@@ -221,7 +221,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _readable_errors(where: Path) -> Iterator[None]:
+def readable_errors(where: Path) -> Iterator[None]:
     """Say in one sentence what transformers says in ten."""
     try:
         yield

@@ -6,6 +6,7 @@ Every prompt of the project is built here, so a reader can see what a model is a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -16,15 +17,32 @@ from symdistill.errors import DataError
 from symdistill.records import Example, Message
 
 __all__ = [
+    "ERROR_ANALYSIS",
+    "ERROR_ANALYSIS_WITH_GOLD",
     "Demonstration",
     "cue",
     "demonstrations_for",
+    "error_analysis_example",
+    "error_analysis_messages",
     "question_text",
     "read_demonstrations",
     "student_messages",
     "teacher_messages",
     "wording",
 ]
+
+ERROR_ANALYSIS = "error-analysis/1"
+"""Name and version of what `error_analysis_messages` asks; a change of its wording means a new number."""
+ERROR_ANALYSIS_WITH_GOLD = f"{ERROR_ANALYSIS}+gold"
+"""The same with the gold answer shown."""
+
+_SECTION = re.compile(r"^=== (\w+) ===\n", re.MULTILINE)
+_BREAKS_OUT = re.compile(
+    r"<(?=[|｜]|\s*/?\s*(?:question|student_reply|correct_answer)\b"  # a tag of ours, <|im_end|> and its like
+    r"|/?(?:s|bos|eos|unk|pad|start_of_turn|end_of_turn|think)>|<\s*/?SYS>>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS)\])",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +130,62 @@ def teacher_messages(
     return tuple(t for t in turns if t.content)
 
 
-def student_messages(example: Example, *, instruction: str = "") -> tuple[Message, ...]:
-    """The student's prompt: an optional system message and the question."""
+def student_messages(example: Example, *, instruction: str = "", knowledge: str = "") -> tuple[Message, ...]:
+    """The student's prompt: an optional system message, and the question with knowledge, if any, before it.
+
+    Without knowledge the sentence that introduces it is gone, too: the prompt is that of a student that has none.
+    """
     system = (Message("system", instruction),) if instruction else ()
-    return (*system, Message("user", question_text(example)))
+    question = question_text(example)
+    if knowledge.strip():
+        question = wording("knowledge").replace("{knowledge}", knowledge.strip()) + "\n\n" + question
+    return (*system, Message("user", question))
+
+
+def error_analysis_messages(example: Example, wrong_reply: str, *, show_gold: bool = False) -> tuple[Message, ...]:
+    """What the teacher is asked about a student's mistake (NesyCD, step 3): two general notes under two headings.
+
+    `wrong_reply` stands there as it is given, so the caller shortens it. The gold answer and a teacher's rationale are
+    not shown; with `show_gold` the answer is, where the example has one.
+
+    One worked exchange, about map scales, goes before: a small teacher follows a form it has seen far better than one
+    it has been told, and a subject far from the usual tasks shows when it copies (`error_analysis_example`). Question
+    and reply are data: a tag that would close their own, and the control tokens of chat templates, lose their bracket.
+    """
+    part = _sections("error_analysis")
+    gold = example.answer if show_gold else None
+    if gold is not None and example.choices and gold in example.choices:
+        gold = f"({gold}) {example.choices[gold]}"
+    system, shown_gold = part["instruction"], None
+    if gold is not None:
+        system, shown_gold = f"{system}\n{part['with_answer']}", part["shown_answer"]
+    return (
+        Message("system", system),
+        Message("user", _mistake(part["shown_question"], part["shown_reply"], shown_gold)),
+        Message("assistant", part["shown_notes"]),
+        Message("user", _mistake(question_text(example), wrong_reply, gold)),
+    )
+
+
+def error_analysis_example() -> str:
+    """The notes of the worked exchange that `error_analysis_messages` shows."""
+    return _sections("error_analysis")["shown_notes"]
+
+
+def _mistake(question: str, reply: str, gold: str | None) -> str:
+    blocks = {"question": question, "student_reply": reply.strip() or "(no reply)"}
+    if gold is not None:
+        blocks["correct_answer"] = gold
+    tagged = [f"<{tag}>\n{_BREAKS_OUT.sub(_without_bracket, text)}\n</{tag}>" for tag, text in blocks.items()]
+    return "\n".join([*tagged, _sections("error_analysis")["request"]])
+
+
+def _without_bracket(match: re.Match[str]) -> str:
+    return {"<": "‹", "[": "("}[match.group()]
+
+
+@cache
+def _sections(name: str) -> dict[str, str]:
+    """The parts of `prompts/NAME.txt`, each under a line `=== part ===`."""
+    _, *pieces = _SECTION.split(wording(name))
+    return {key: text.rstrip("\n") for key, text in zip(pieces[::2], pieces[1::2], strict=True)}

@@ -10,12 +10,13 @@ from typing import Any
 from symdistill import content
 from symdistill.models.recording import sampling_from
 from symdistill.records import Completion, Failure, Sampling
+from symdistill.sampling.database import storable
 
 
 def completion_row(reply: Completion) -> tuple[Any, ...]:
     return (
-        _storable(reply.text),
-        None if reply.reasoning is None else _storable(reply.reasoning),
+        storable(reply.text),
+        None if reply.reasoning is None else storable(reply.reasoning),
         reply.finish_reason,
         reply.prompt_tokens,
         reply.completion_tokens,
@@ -35,16 +36,7 @@ def completion_from(row: Sequence[Any]) -> Completion:
 
 
 def failure_row(failure: Failure) -> tuple[Any, ...]:
-    return (failure.kind, _storable(failure.message), failure.attempts, failure.cost_usd, failure.tokens)
-
-
-def _storable(text: str) -> str:
-    """`text` with lone surrogates, which have no UTF-8, replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    return (failure.kind, storable(failure.message), failure.attempts, failure.cost_usd, failure.tokens)
 
 
 def _packed(logprobs: Sequence[float]) -> bytes:
@@ -68,7 +60,7 @@ def _pairs(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
 def sampling_json(sampling: Sampling) -> str:
     """The sampling parameters as text that sorts and parses, lone surrogates of a stop word escaped."""
     text = content.canonical_json(content.sampling_values(sampling))
-    return text if _storable(text) == text else json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    return text if storable(text) == text else json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
 @lru_cache(maxsize=1024)

@@ -1,17 +1,10 @@
-"""The tables of the response store, as numbered migrations.
-
-`PRAGMA user_version` holds the number of migrations a file has seen. A migration that is out is never edited: what
-changes later is a new one at the end.
-"""
+"""The tables of the response store, as numbered migrations (see `sampling.database`)."""
 
 from __future__ import annotations
 
-import sqlite3
+from symdistill.sampling.database import Schema
 
-APPLICATION_ID = 0x53594D44
-"""Stands in the header of every store file ("SYMD"), so that another program's database is not taken for one."""
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE prompts (key TEXT PRIMARY KEY, messages TEXT NOT NULL) WITHOUT ROWID",
         """CREATE TABLE completions (
@@ -71,46 +64,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE completions ADD COLUMN top_two BLOB",),
 )
 
-
-class NewerSchema(Exception):
-    """The file was written by a later version of the program."""
-
-
-class NotAStore(Exception):
-    """The file is a database of another program."""
-
-
-def migrate(db: sqlite3.Connection) -> None:
-    """Bring an open database to the newest schema, each migration in a transaction of its own.
-
-    Raises NewerSchema, NotAStore, sqlite3.Error.
-    """
-    db.execute("BEGIN")  # one view of the header and the tables, should another process be migrating right now
-    try:
-        version, owner = _version(db)
-        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    finally:
-        db.execute("ROLLBACK")
-    if owner != APPLICATION_ID and (version or owner or tables):
-        raise NotAStore
-    if version > len(MIGRATIONS):
-        raise NewerSchema
-    for number in range(version, len(MIGRATIONS)):
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            if _version(db)[0] == number:  # else another process was faster
-                for statement in MIGRATIONS[number]:
-                    db.execute(statement)
-                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                db.execute(f"PRAGMA user_version = {number + 1}")
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-
-
-def _version(db: sqlite3.Connection) -> tuple[int, int]:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    owner = db.execute("PRAGMA application_id").fetchone()[0]
-    return int(version), int(owner)
+SCHEMA = Schema(
+    what="response store",
+    application_id=0x53594D44,  # "SYMD"
+    migrations=_MIGRATIONS,
+    kept="Every reply stored before is kept.",
+    repair="Restore a copy, or move the file away and import an export with `symdistill store import`.",
+)

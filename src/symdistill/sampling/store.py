@@ -10,10 +10,7 @@ Log-probabilities are kept to five decimals, as 32-bit integers.
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +21,9 @@ from symdistill import content
 from symdistill.errors import StoreError
 from symdistill.models.recording import Entry, messages_from, messages_json
 from symdistill.records import Completion, Failure, Request
+from symdistill.sampling.database import Database
 from symdistill.sampling.rows import completion_from, completion_row, failure_row, parsed_sampling, sampling_json
-from symdistill.sampling.schema import NewerSchema, NotAStore, migrate
+from symdistill.sampling.schema import SCHEMA
 
 _CHUNK = 10_000
 _KNOWN_PROMPTS = 100_000
@@ -101,32 +99,8 @@ class ResponseStore:
 
     def __init__(self, path: str | Path, *, busy_seconds: float = 30.0) -> None:
         self.path = Path(path)
-        self._busy_seconds = busy_seconds
-        self._lock = threading.RLock()
+        self._db = Database(self.path, SCHEMA, busy_seconds=busy_seconds)
         self._known_prompts: set[str] = set()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"Cannot make the directory {self.path.parent} for the response store ({error.strerror}).",
-                "Choose a directory you can write to.",
-            ) from None
-        with self._errors():
-            self._db = sqlite3.connect(
-                self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
-        try:
-            with self._errors():
-                migrate(self._db)
-                self._db.execute("PRAGMA journal_mode = WAL")
-                # A killed process loses nothing under NORMAL; only a power cut may take the last transactions.
-                self._db.execute("PRAGMA synchronous = NORMAL")
-                # A checkpoint waits for the disk; at hundreds of transactions a second the usual 1,000 pages are few.
-                self._db.execute("PRAGMA wal_autocheckpoint = 8000")
-                self._db.execute("PRAGMA foreign_keys = ON")
-        except BaseException:
-            self._db.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -136,16 +110,15 @@ class ResponseStore:
 
     def close(self) -> None:
         """Close the file. Closing twice is allowed."""
-        with self._lock, self._errors():
-            self._db.close()
+        self._db.close()
 
     def completions(self, keys: Iterable[str]) -> dict[str, Completion]:
         """The stored replies of `keys`, in their order; keys without one are left out."""
         wanted = dict.fromkeys(keys)
         select = f"SELECT {_COMPLETION} FROM completions"
         # Reading the file from end to end is faster than looking up a large part of it.
-        if len(wanted) >= _CHUNK and 4 * len(wanted) > (self._read("SELECT max(id) FROM completions")[0][0] or 0):
-            found = {row[0]: completion_from(row) for row in self._read(select) if row[0] in wanted}
+        if len(wanted) >= _CHUNK and 4 * len(wanted) > (self._db.read("SELECT max(id) FROM completions")[0][0] or 0):
+            found = {row[0]: completion_from(row) for row in self._db.read(select) if row[0] in wanted}
         else:
             found = {row[0]: completion_from(row) for row in self._lookup(select, wanted)}
         return {key: found[key] for key in wanted if key in found}
@@ -175,25 +148,25 @@ class ResponseStore:
         new = 0
         repeated = []
         prompts = set()
-        with self._lock, self._errors(writing=True), self._transaction():
+        with self._db.writing() as db:
             for request, reply in replies:
                 if request.key != reply.key:
                     raise ValueError(f"the reply {reply.key} does not belong to the request {request.key}")
                 prompt = content.prompt_key(request.messages)
                 if prompt not in self._known_prompts and prompt not in prompts:
                     row = (prompt, messages_json(request.messages))
-                    self._db.execute("INSERT INTO prompts VALUES (?, ?) ON CONFLICT DO NOTHING", row)
+                    db.execute("INSERT INTO prompts VALUES (?, ?) ON CONFLICT DO NOTHING", row)
                     prompts.add(prompt)
                 place = (request.key, prompt, request.model, sampling_json(request.sampling), request.sample_index)
                 if isinstance(reply, Completion):
-                    written = self._db.execute(_INSERT_COMPLETION, (*place, *completion_row(reply), run, now)).rowcount
+                    written = db.execute(_INSERT_COMPLETION, (*place, *completion_row(reply), run, now)).rowcount
                 else:
-                    written = self._db.execute(_INSERT_FAILURE, (*place, *failure_row(reply), run, now)).rowcount
+                    written = db.execute(_INSERT_FAILURE, (*place, *failure_row(reply), run, now)).rowcount
                 new += written
                 if not written:
                     repeated.append(request.key)
             if usd or tokens:
-                self._db.execute(
+                db.execute(
                     "INSERT INTO charges (run, usd, tokens, created_at) VALUES (?, ?, ?, ?)", (run, usd, tokens, now)
                 )
         if len(self._known_prompts) > _KNOWN_PROMPTS:
@@ -209,7 +182,7 @@ class ResponseStore:
             "SELECT total(cost_usd), total(tokens), count(*) FROM failures WHERE run = ?1 UNION ALL "
             "SELECT total(usd), total(tokens), 0 FROM charges WHERE run = ?1"
         )
-        rows = self._read(sums, (run,))
+        rows = self._db.read(sums, (run,))
         # A reservation and its return may leave a rounding error of the last digit.
         usd = max(0.0, round(sum(row[0] for row in rows), 12))
         return Spending(usd, max(0, int(sum(row[1] for row in rows))), sum(row[2] for row in rows))
@@ -230,7 +203,7 @@ class ResponseStore:
             f"FROM failures WHERE {chosen} AND {_LATEST_FAILURES}"
             f") AS t JOIN prompts ON prompts.key = t.prompt ORDER BY prompt, model, sampling, failed, sample_index"
         )
-        for messages, _, name, sampling, index, failed, *row in self._stream(query, (model, run)):
+        for messages, _, name, sampling, index, failed, *row in self._db.stream(query, (model, run)):
             reply = Failure(row[0], *row[11:]) if failed else completion_from(row[:11])
             try:
                 request = Request(
@@ -245,28 +218,29 @@ class ResponseStore:
 
     def stats(self) -> StoreStats:
         """Counts, tokens and cost of what is stored."""
-        models = self._read(
+        models = self._db.read(
             "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(cost_usd) "
             "FROM completions GROUP BY model ORDER BY model"
         )
-        failures = self._read(f"SELECT kind, count(*) FROM failures WHERE {_LATEST_FAILURES} GROUP BY kind ORDER BY 1")
-        runs = self._read("SELECT run, count(*) FROM completions GROUP BY run ORDER BY run")
-        files = [self.path, self.path.with_name(self.path.name + "-wal")]
+        failures = self._db.read(
+            f"SELECT kind, count(*) FROM failures WHERE {_LATEST_FAILURES} GROUP BY kind ORDER BY 1"
+        )
+        runs = self._db.read("SELECT run, count(*) FROM completions GROUP BY run ORDER BY run")
         return StoreStats(
-            prompts=self._read("SELECT count(*) FROM prompts")[0][0],
+            prompts=self._db.read("SELECT count(*) FROM prompts")[0][0],
             replies=sum(row[1] for row in models),
             models=tuple(ModelStats(*row) for row in models),
             failures={row[0]: row[1] for row in failures},
             runs={row[0]: row[1] for row in runs},
-            bytes=sum(file.stat().st_size for file in files if file.exists()),
+            bytes=self._db.bytes,
         )
 
     def verify(self) -> Verification:
         """Check the file, and recompute every key from the content it stands for."""
-        problems = [f"file: {row[0]}" for row in self._stream("PRAGMA integrity_check", ()) if row[0] != "ok"]
-        problems += [f"{row[0]}: row {row[1]} has no prompt" for row in self._stream("PRAGMA foreign_key_check", ())]
+        problems = [f"file: {row[0]}" for row in self._db.stream("PRAGMA integrity_check") if row[0] != "ok"]
+        problems += [f"{row[0]}: row {row[1]} has no prompt" for row in self._db.stream("PRAGMA foreign_key_check")]
         checked = 0
-        for key, messages in self._stream("SELECT key, messages FROM prompts", ()):
+        for key, messages in self._db.stream("SELECT key, messages FROM prompts"):
             checked += 1
             if _computed(lambda text=messages: content.prompt_key(messages_from(json.loads(text)))) != key:
                 problems.append(f"prompt {key}: its content has another key")
@@ -275,7 +249,7 @@ class ResponseStore:
                 f"SELECT t.id, t.key, t.model, messages, sampling, sample_index FROM {table} AS t "
                 f"JOIN prompts ON prompts.key = t.prompt"
             )
-            for number, key, *place in self._stream(query, ()):
+            for number, key, *place in self._db.stream(query):
                 checked += 1
                 if _computed(lambda place=place: _request_key(*place)) != key:
                     problems.append(f"{table} row {number}, {key}: its content has another key")
@@ -285,73 +259,7 @@ class ResponseStore:
         keys = list(keys)
         for start in range(0, len(keys), _CHUNK):
             chunk = json.dumps(keys[start : start + _CHUNK])
-            yield from self._read(f"{select} WHERE key IN (SELECT value FROM json_each(?)) {more}", (chunk,))
-
-    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, self._errors():
-            return self._db.execute(query, values).fetchall()
-
-    def _stream(self, query: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-        with self._lock, self._errors():
-            cursor = self._db.execute(query, values)
-        while True:
-            with self._lock, self._errors():
-                rows = cursor.fetchmany(1000)
-            if not rows:
-                return
-            yield from rows
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _errors(self, *, writing: bool = False) -> Iterator[None]:
-        try:
-            yield
-        except NewerSchema:
-            raise StoreError(
-                f"{self.path} was written by a later version of symdistill.", "Install that version, or newer."
-            ) from None
-        except NotAStore:
-            raise StoreError(
-                f"{self.path} is a database of another program, not a response store.", "Name another file."
-            ) from None
-        except sqlite3.Error as error:
-            raise self._explained(error, writing) from error
-
-    def _explained(self, error: sqlite3.Error, writing: bool) -> StoreError:
-        name = getattr(error, "sqlite_errorname", "")
-        kept = " Every reply stored before is kept." if writing else ""
-        where = f"the response store {self.path}"
-        if name in ("SQLITE_CORRUPT", "SQLITE_NOTADB") or name.startswith("SQLITE_CORRUPT_"):
-            return StoreError(
-                f"Damaged: {where} ({error}).",
-                "Restore a copy, or move the file away and import an export with `symdistill store import`.",
-            )
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return StoreError(
-                f"Another process has locked {where} for {self._busy_seconds:g} s.{kept}",
-                "End the other process, then run the same command again.",
-            )
-        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-            return StoreError(
-                f"Cannot write to {where} ({error}).{kept}",
-                "Free some disk space, then run the same command again.",
-            )
-        if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-            return StoreError(
-                f"Cannot open {where} for writing ({error}).{kept}",
-                "Choose a file in a directory you can write to.",
-            )
-        return StoreError(f"Cannot use {where} ({error}).{kept}")
+            yield from self._db.read(f"{select} WHERE key IN (SELECT value FROM json_each(?)) {more}", (chunk,))
 
 
 _INSERT_COMPLETION = (

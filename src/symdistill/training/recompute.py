@@ -40,22 +40,33 @@ def _forward(module: Any) -> Callable[..., Any] | None:
     own = module.forward
     if type(module).__name__.endswith("Norm") and not list(module.children()):
         return lambda *given: _again(own, *given)
-    if all(hasattr(module, name) for name in _GATED) and type(module.down_proj) is torch.nn.Linear:
-
-        def output(gate: torch.Tensor, up: torch.Tensor) -> Any:
-            return module.down_proj(module.act_fn(gate) * up)
-
-        def gated(states: torch.Tensor) -> Any:
-            return _again(output, module.gate_proj(states), module.up_proj(states))
-
+    if all(hasattr(module, name) for name in _GATED):
+        gated = _gated(module)
         return gated if _same(own, gated, module.gate_proj) else None
     return None
+
+
+def _gated(module: Any) -> Callable[..., Any]:
+    """The forward of a gated feed-forward block that keeps its two inner products alone."""
+
+    def inner(gate: torch.Tensor, up: torch.Tensor) -> Any:
+        return module.act_fn(gate) * up
+
+    def whole(gate: torch.Tensor, up: torch.Tensor) -> Any:
+        return module.down_proj(inner(gate, up))
+
+    def forward(states: torch.Tensor) -> Any:
+        gate, up = module.gate_proj(states), module.up_proj(states)
+        if type(module.down_proj) is torch.nn.Linear:
+            return _again(whole, gate, up)  # its product is the last thing done, and is not computed a second time
+        return module.down_proj(_again(inner, gate, up))
+
+    return forward
 
 
 def _again(function: Callable[..., Any], *given: Any) -> Any:
     if not torch.is_grad_enabled():
         return function(*given)
-    # Recomputing stops at what is wanted: the product at the end of a block is not computed a second time.
     return checkpoint(function, *given, use_reentrant=False, preserve_rng_state=False)
 
 

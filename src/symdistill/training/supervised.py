@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from symdistill.errors import ConfigError, Interrupted, PrerequisiteError, TrainingError
@@ -137,7 +137,7 @@ def train(
             callback = StepCallback(trainer, progress, label, dev)
             trainer.add_callback(callback)
             try:
-                with _sparing(model, args, recomputed=settings.gradient_checkpointing):
+                with _sparing(trainer, recomputed=settings.gradient_checkpointing):
                     _run(trainer, callback, log, checkpoint_dir)
             finally:
                 trainer.close()
@@ -178,14 +178,27 @@ def _run(trainer: CompletionTrainer, callback: StepCallback, log: TrainingLog, c
 
 
 @contextlib.contextmanager
-def _sparing(model: Any, args: TrainingArguments, *, recomputed: bool) -> Iterator[None]:
+def _sparing(trainer: CompletionTrainer, *, recomputed: bool) -> Iterator[None]:
     """What saves a CPU time and memory; on a GPU the calls would cost more than what they save."""
     with contextlib.ExitStack() as stack:
-        if args.device.type == "cpu":
-            stack.enter_context(freed_memory_kept())
+        if trainer.args.device.type == "cpu":
+            trainer.add_callback(_FromTheSecondStep(lambda: stack.enter_context(freed_memory_kept())))
             if not recomputed:
-                stack.enter_context(cheap_parts_recomputed(model))
+                stack.enter_context(cheap_parts_recomputed(trainer.model))
         yield
+
+
+class _FromTheSecondStep(TrainerCallback):  # type: ignore[misc]
+    """The first step makes what stays, gradients and the optimiser's state; made among blocks that come and go they
+    would leave gaps that fit nothing."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        self._then: Callable[[], object] | None = then
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._then is not None:
+            self._then()
+            self._then = None
 
 
 def _interrupted(trainer: CompletionTrainer) -> Interrupted:

@@ -63,7 +63,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         groups = sorted({e.group for e in examples})
         if row_tokens is None:
             # Longer rows share more and take more memory (docs/LOG.md).
-            filled = 2048 if args.device.type == "cpu" else 16_384
+            filled = 1536 if args.device.type == "cpu" else 16_384
             row_tokens = max(filled, 4 * max(len(e.input_ids) for e in examples))
         collator = Collator(
             groups, batch_size=args.per_device_train_batch_size, share=share, row_tokens=row_tokens, pad_id=0

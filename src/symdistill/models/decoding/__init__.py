@@ -2,8 +2,9 @@
 
 `Decoder` keeps a pool of rows that jobs enter and leave at any step (`continuous`). What prompts have in common is
 computed once (`stretches`), and attended to where it lies instead of being copied, where that saves memory traffic
-(`attention`). Each sample draws from random numbers of its own (`drawing`), so that, up to rounding, its text does not
-depend on what else is in the pool. Models whose attention cannot be exchanged go another way (`padded`).
+(`slots`); what is a row's own lies with that of rows of like length. Each sample draws from random numbers of its own
+(`drawing`), so that, up to rounding, its text does not depend on what else is in the pool. Models whose attention
+cannot be exchanged go another way (`padded`).
 """
 
 from symdistill.models.decoding.decoder import Decoder

@@ -5,18 +5,22 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
-from symdistill.models.decoding.attention import Slots
 from symdistill.models.decoding.drawing import advance
 from symdistill.models.decoding.jobs import Decoded, Row
 from symdistill.models.decoding.network import Network
+from symdistill.models.decoding.packing import return_memory
 from symdistill.models.decoding.prefixes import Prompt
-from symdistill.models.decoding.stretches import Stretches, Wanted, wanted
+from symdistill.models.decoding.slots import Slots
+from symdistill.models.decoding.stretches import PREFILL_TOKENS, Stretches, Wanted, wanted
 
 _REFILL = 8
-"""One part in so many of the rows may stand empty before waiting prompts are computed, several together."""
+"""One part in so many of the rows may stand empty before short prompts are computed, several together."""
+_WORTH_A_PASS = 128
+"""Prompt tokens that keep the processor as busy as any more do: they are not held back for others."""
 
 
 class Batch:
@@ -114,35 +118,54 @@ class Pool:
         return over
 
     def _leave(self, slot: int) -> _Entry:
-        """Take a row out; the last one moves into its slot."""
+        """Take a row out, as the slots do."""
         entry = self._live[slot]
-        self._slots.leave(slot)
-        self._live[slot] = self._live[-1]
-        self._live.pop()
+        last = self._slots.leave(slot)
+        self._live[slot] = self._live[last]
+        del self._live[last]
         return entry
 
     def _let_in(self) -> None:
         while self._waiting and (free := self._batch_size - len(self._live)):
-            computed = self._waiting[0].prompt in self._stretches
+            entries, tokens = self._next(free)
             enough = min(len(self._waiting), max(1, self._batch_size // _REFILL))
-            if self._live and not computed and free < enough:
+            if self._live and 0 < tokens < _WORTH_A_PASS and free < enough:
                 return
-            started = time.perf_counter()
-            entries = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
-            self._awaited -= Counter(entry.prompt for entry in entries)
-            cached = self._stretches.compute(entry.wanted for entry in entries)
-            for entry in entries:
-                entry.row.cached = cached[entry.prompt]
-                cached[entry.prompt] = len(entry.prompt)
-            stretches = [self._stretches[entry.prompt] for entry in entries]
-            over = self._advance(entries, torch.stack([s.logits for s in stretches if s.logits is not None]), started)
-            for entry, stretch, done in zip(entries, stretches, over, strict=True):
-                if done:
-                    entry.finish()
-                else:
-                    self._slots.enter(stretch.path())
-                    self._live.append(entry)
-            self._stretches.forget(self._awaited)
+            for _ in entries:
+                self._waiting.popleft()
+            self._admit(entries)
+            if tokens:
+                return_memory()
+
+    def _admit(self, entries: list[_Entry]) -> None:
+        """Compute what entries need and draw the first token of each; those that are not over with it enter."""
+        started = time.perf_counter()
+        self._awaited -= Counter(entry.prompt for entry in entries)
+        cached = self._stretches.compute(entry.wanted for entry in entries)
+        for entry in entries:
+            entry.row.cached = cached[entry.prompt]
+            cached[entry.prompt] = len(entry.prompt)
+        stretches = [self._stretches[entry.prompt] for entry in entries]
+        over = self._advance(entries, torch.stack([s.logits for s in stretches if s.logits is not None]), started)
+        for entry, stretch, done in zip(entries, stretches, over, strict=True):
+            if done:
+                entry.finish()
+            else:
+                self._live.insert(self._slots.enter(stretch.path()), entry)
+        self._stretches.forget(self._awaited)
+
+    def _next(self, free: int) -> tuple[list[_Entry], int]:
+        """The first of those waiting, as many as are computed in one pass, and how many tokens that takes."""
+        entries: list[_Entry] = []
+        new: dict[Prompt, int] = {}
+        for entry in islice(self._waiting, free):
+            if entry.prompt not in self._stretches and entry.prompt not in new:
+                tokens = entry.wanted.own_tokens
+                if new and sum(new.values()) + tokens > PREFILL_TOKENS:
+                    break
+                new[entry.prompt] = tokens
+            entries.append(entry)
+        return entries, sum(new.values())
 
     def drop_cancelled(self) -> None:
         """Let go of the rows of calls that nobody waits for any more."""

@@ -36,22 +36,20 @@ def _draw(
     rows: Sequence[Row], logits: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, Sequence[tuple[float, float] | None]]:
     """Tokens, their log-probabilities at temperature 1, and the two largest probabilities where they are wanted."""
-    shifted = logits - logits.amax(-1, keepdim=True)
-    normaliser = shifted.exp().sum(-1).log()
-    if not bool(torch.isfinite(normaliser).all()):
+    drawn = [i for i, row in enumerate(rows) if row.job.temperature > 0]
+    if len(drawn) == len(rows):
+        tokens = _sample(rows, logits)
+    else:
+        tokens = _largest(logits)
+        if drawn:
+            index = torch.tensor(drawn, device=logits.device)
+            tokens.index_copy_(0, index, _sample([rows[i] for i in drawn], logits[index]))
+    logprobs = logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
+    if not bool(torch.isfinite(logprobs).all()):
         raise ModelError(
             "The model computes something that is no number.", "Train again with a lower learning rate, or in fp32."
         )
-    drawn = [i for i, row in enumerate(rows) if row.job.temperature > 0]
-    if len(drawn) == len(rows):
-        tokens = _sample(rows, shifted)
-    else:
-        tokens = _largest(shifted)
-        if drawn:
-            index = torch.tensor(drawn, device=logits.device)
-            tokens.index_copy_(0, index, _sample([rows[i] for i in drawn], shifted[index]))
-    logprobs = shifted.gather(-1, tokens[:, None])[:, 0] - normaliser
-    return tokens, logprobs, top_two(rows, shifted)
+    return tokens, logprobs, top_two(rows, logits)
 
 
 def _largest(logits: torch.Tensor) -> torch.Tensor:
@@ -61,21 +59,18 @@ def _largest(logits: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(logits.numpy().argmax(-1))
 
 
-def _sample(rows: Sequence[Row], shifted: torch.Tensor) -> torch.Tensor:
-    """Tokens by the inverse of the cumulative distribution at each row's own random number.
-
-    `shifted` are logits `[rows, vocabulary]` of which the largest of a row is 0.
-    """
+def _sample(rows: Sequence[Row], logits: torch.Tensor) -> torch.Tensor:
+    """Tokens by the inverse of the cumulative distribution at each row's own random number."""
     jobs = [row.job for row in rows]
-    device = shifted.device
+    device = logits.device
     temperature = torch.tensor([job.temperature for job in jobs], dtype=torch.float32, device=device)
-    scaled = shifted / temperature[:, None]
+    scaled = logits / temperature[:, None]
     if any(job.top_k > 0 or job.top_p < 1 for job in jobs):
         top_k = torch.tensor([job.top_k for job in jobs], device=device)
         top_p = torch.tensor([job.top_p for job in jobs], dtype=torch.float32, device=device)
         scaled = cut_top(scaled, top_k, top_p)
     numbers = torch.tensor([row.number() for row in rows], dtype=torch.float64, device=device)
-    return inverse_cumulative(scaled.exp_(), numbers)
+    return inverse_cumulative(scaled.softmax(-1), numbers)
 
 
 def inverse_cumulative(weights: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
@@ -120,14 +115,14 @@ def cut_top(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor) -> t
     return logits
 
 
-def top_two(rows: Sequence[Row], shifted: torch.Tensor) -> Sequence[tuple[float, float] | None]:
+def top_two(rows: Sequence[Row], logits: torch.Tensor) -> Sequence[tuple[float, float] | None]:
     """The two largest probabilities of each row, at the temperature it asks for."""
     pairs: list[tuple[float, float] | None] = [None] * len(rows)
     wanted = [i for i, row in enumerate(rows) if row.job.top_two_at > 0]
     if wanted:
-        at = torch.tensor([rows[i].job.top_two_at for i in wanted], dtype=torch.float32, device=shifted.device)
-        scaled = shifted[torch.tensor(wanted, device=shifted.device)] / at[:, None]
-        largest = scaled.topk(2, dim=-1).values.exp() / scaled.exp().sum(-1, keepdim=True)
+        at = torch.tensor([rows[i].job.top_two_at for i in wanted], dtype=torch.float32, device=logits.device)
+        scaled = logits[torch.tensor(wanted, device=logits.device)] / at[:, None]
+        largest = scaled.softmax(-1).topk(2, dim=-1).values
         for i, (first, second) in zip(wanted, largest.tolist(), strict=True):
             pairs[i] = (first, second)
     return pairs

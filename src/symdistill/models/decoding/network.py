@@ -12,8 +12,9 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from symdistill.models.decoding.attention import NAME, CannotAttend, Pair, Prefill, Slots, Stretch
+from symdistill.models.decoding.attention import NAME, CannotAttend, Pair, Prefill, Reader, Stretch
 from symdistill.models.decoding.packing import Packed
+from symdistill.models.decoding.slots import Slots
 from symdistill.models.exchange import exchanged_attention, positions_stand_alone
 
 _LOG = logging.getLogger(__name__)
@@ -80,29 +81,30 @@ class Network:
         reader = Prefill(parent)
         last = torch.tensor(lengths, device=device) - 1
         out = self._forward(ids.to(device), positions, reader, last)
-        layers = [reader.computed[layer] for layer in range(len(reader.computed))]
-        return [
-            Stretch(
-                prompt,
-                parent,
-                [_cut(pair, row, lengths[row], keep=shared[row]) for pair in layers],
-                out[row].clone() if logits else None,
-                shared[row],
-            )
+        stretches = [
+            Stretch(prompt, parent, [], out[row].clone() if logits else None, shared[row])
             for row, prompt in enumerate(prompts)
         ]
+        for layer in range(len(reader.computed)):
+            pair = reader.computed.pop(layer)
+            for row, stretch in enumerate(stretches):
+                stretch.layers.append(_cut(pair, row, lengths[row]))
+        return stretches
 
     def step(self, tokens: Sequence[int], positions: Sequence[int], slots: Slots) -> torch.Tensor:
         """Logits `[rows, vocabulary]` after one more token in every slot."""
         device = self._model.device
         slots.begin()
-        ids = torch.tensor(tokens, device=device)[:, None]
-        logits = self._forward(ids, torch.tensor(positions, device=device)[:, None], slots, None)
+        taken = torch.tensor(slots.taken, device=device)
+        ids, at = (torch.zeros(slots.places, 1, dtype=torch.long, device=device) for _ in range(2))
+        ids[taken, 0] = torch.tensor(tokens, device=device)
+        at[taken, 0] = torch.tensor(positions, device=device)
+        logits = self._forward(ids, at, slots, None)
         slots.end()
-        return logits
+        return logits if slots.places == len(taken) else logits[taken]
 
     def _forward(
-        self, ids: torch.Tensor, positions: torch.Tensor, reader: Prefill | Slots, last: torch.Tensor | None
+        self, ids: torch.Tensor, positions: torch.Tensor, reader: Reader, last: torch.Tensor | None
     ) -> torch.Tensor:
         """Logits `[rows, vocabulary]` of each row's token number `last`, the only one there is where that is None.
 
@@ -155,11 +157,9 @@ class Network:
         return worst
 
 
-def _cut(pair: Pair, row: int, length: int, *, keep: bool) -> Pair:
-    """One row's own tokens of a layer; a copy where it is to outlive the rows computed with it."""
+def _cut(pair: Pair, row: int, length: int) -> Pair:
+    """A copy of one row's own tokens of a layer: a view would keep all rows computed with it."""
     keys, values = pair[0][row, :, :length], pair[1][row, :, :length]
-    if not keep:
-        return keys, values
     return keys.clone(memory_format=torch.contiguous_format), values.clone(memory_format=torch.contiguous_format)
 
 

@@ -43,7 +43,7 @@ class Packed:
             self._forwards = []
             self._forwards = [self._pack(linear) for linear in self._linears]
             if self._owned:
-                _return_memory()
+                return_memory()
         for linear, forward in zip(self._linears, self._forwards, strict=True):
             linear.forward = forward  # type: ignore[method-assign, assignment]
         try:
@@ -72,8 +72,8 @@ class Packed:
         return forward
 
 
-def _return_memory() -> None:
-    """Hand what the old weights took back to the system: glibc keeps it otherwise, a gap for each of them."""
+def return_memory() -> None:
+    """Hand back to the system what many small tensors took: glibc keeps it otherwise, a gap for each of them."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

@@ -128,7 +128,7 @@ class Padded:
             )
         for token, logits in zip(out.sequences[0, len(job.prompt) :].tolist(), out.logits, strict=True):
             wide = logits[:1].float()
-            [pair] = top_two([row], wide - wide.amax(-1, keepdim=True))
+            [pair] = top_two([row], wide)
             if row.add(token, float(wide[0].log_softmax(-1)[token]), self._end_ids, pair):
                 break
 

@@ -10,7 +10,7 @@ from symdistill.models.decoding.attention import Stretch
 from symdistill.models.decoding.network import Network
 from symdistill.models.decoding.prefixes import SHARED_TOKENS, Prompt, shared_prefixes
 
-PREFILL_TOKENS = 4_096
+PREFILL_TOKENS = 1_024
 """Prompt tokens, padding included, computed in one forward pass: enough to keep a processor busy, in little memory."""
 
 _SHARE_FROM = 4_096
@@ -26,6 +26,11 @@ class Wanted:
     prompt: Prompt
     rows: int
     beginnings: tuple[tuple[int, int], ...]
+
+    @property
+    def own_tokens(self) -> int:
+        """Tokens after the last beginning that others have too."""
+        return len(self.prompt) - (self.beginnings[-1][0] if self.beginnings else 0)
 
 
 def wanted(prompts: Sequence[Prompt], *, share: bool) -> dict[Prompt, Wanted]:
