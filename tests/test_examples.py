@@ -34,7 +34,7 @@ def test_the_recording_covers_the_quickstart() -> None:
     teacher = open_teacher(work)
     requests = all_requests(work, teacher.name)
     recorded = read_recording(EXAMPLES / "quickstart" / "teacher.jsonl.gz").replies
-    assert len(requests) == 360 * 3 + 120
+    assert len(requests) == 240 * 3 + 120
     assert [r.key for r in requests if r.key not in recorded] == []
 
 

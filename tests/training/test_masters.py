@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 pytest.importorskip("torch")
@@ -91,3 +93,13 @@ def test_whole_shows_the_masters_and_takes_what_is_loaded() -> None:
     masters.close()
     assert torch.equal(weight, torch.full_like(weight, 1 / 3))
     assert weight.dtype == torch.float32
+
+
+def test_a_copy_of_the_whole_model_computes_on_its_own() -> None:
+    model = tiny_model()
+    wanted = model(input_ids=IDS).logits
+    masters = MasterWeights(model)
+    with masters.whole():
+        copy = deepcopy(model)
+    masters.close()
+    assert torch.equal(copy(input_ids=IDS).logits, wanted)

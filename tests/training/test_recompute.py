@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from symdistill.training.recompute import cheap_parts_recomputed
+from symdistill.training.recompute import CheapParts
 from tiny import tiny_model
 
 IDS = torch.arange(1, 65).view(2, 32)
@@ -37,14 +38,19 @@ def step(model: Any) -> tuple[float, dict[str, torch.Tensor], int]:
 def test_the_same_gradients_for_much_less_kept() -> None:
     model = tiny_model(intermediate_size=96)
     loss, gradients, kept = step(model)
-    with cheap_parts_recomputed(model):
-        again, found, less = step(model)
+    parts = CheapParts(model)
+    again, found, less = step(model)
+    with parts.paused():
+        assert step(model)[2] == kept
+        copy = deepcopy(model)
+    assert step(model)[2] == less
+    parts.close()
     assert again == loss
     assert found.keys() == gradients.keys()
     assert all(torch.equal(found[n], gradients[n]) for n in found)
     assert less < 0.75 * kept
     assert step(model)[2] == kept, "afterwards the model is as it was"
-    assert not any("forward" in vars(m) for m in model.modules())
+    assert not any("forward" in vars(m) for m in [*model.modules(), *copy.modules()])
 
 
 class Scaled(LlamaMLP):  # type: ignore[misc]
@@ -59,9 +65,10 @@ def test_a_block_of_another_form_stays_as_it_is() -> None:
     for layer in model.model.layers:
         layer.mlp = Scaled(model.config)
     loss, gradients, _ = step(model)
-    with cheap_parts_recomputed(model):
-        assert "forward" not in vars(model.model.layers[0].mlp)
-        again, found, _ = step(model)
+    CheapParts(model)
+    assert "forward" not in vars(model.model.layers[0].mlp)
+    assert "forward" in vars(model.model.layers[0].input_layernorm)
+    again, found, _ = step(model)
     assert again == loss
     assert all(torch.equal(found[n], gradients[n]) for n in found)
 
@@ -70,5 +77,6 @@ def test_a_model_without_such_parts() -> None:
     model = GPT2LMHeadModel(GPT2Config(vocab_size=70, n_embd=32, n_layer=1, n_head=2))
     model.config.resid_pdrop = 0.0
     model.eval()
-    with cheap_parts_recomputed(model), torch.no_grad():
+    CheapParts(model)
+    with torch.no_grad():
         assert model(input_ids=IDS).logits.shape == (2, 32, 70)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -33,7 +33,9 @@ class MasterWeights:
         self._masters: dict[torch.nn.Parameter, torch.nn.Parameter] = {}
         self._waiting: set[torch.nn.Parameter] = set()
         self._set(self._narrow)
-        self._handles: list[Any] = [embedding.register_forward_hook(lambda _module, _inputs, found: _narrowed(found))]
+        self._handles: list[Any] = []
+        self._embedding = embedding
+        self._narrow_embedding()
         for parameter, wide in zip(self._cast, self._wide, strict=True):
             if parameter.requires_grad:
                 self._masters[parameter] = torch.nn.Parameter(wide)
@@ -77,30 +79,29 @@ class MasterWeights:
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """Within the block the model holds its masters, to be saved, measured, or loaded into."""
+        """Within the block the model holds its masters, to be saved, copied, or loaded into."""
+        self._hook.remove()
         self._set(self._wide)
         try:
             yield
         finally:
             self.refresh()
             self._set(self._narrow)
+            self._narrow_embedding()
 
     def close(self) -> None:
         """The model is what it was before, with what it learned."""
-        for handle in self._handles:
+        for handle in (self._hook, *self._handles):
             handle.remove()
         self._set(self._wide)
         self._narrow = []
 
+    def _narrow_embedding(self) -> None:
+        self._hook = self._embedding.register_forward_hook(lambda _module, _inputs, found: _narrowed(found))
+
     def _set(self, values: list[torch.Tensor]) -> None:
         for parameter, value in zip(self._cast, values, strict=True):
             parameter.data = value
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _narrowed(found: Any) -> Any:

@@ -17,21 +17,34 @@ from torch.utils.checkpoint import checkpoint
 _GATED = ("gate_proj", "up_proj", "down_proj", "act_fn")
 
 
-@contextmanager
-def cheap_parts_recomputed(model: Any) -> Iterator[None]:
-    """Within the block the model's norms, and its gated feed-forward blocks of the usual form, keep no more than their
-    inputs."""
-    changed = []
-    for module in model.modules():
-        forward = _forward(module)
-        if forward is not None:
+class CheapParts:
+    """A model whose norms, and gated feed-forward blocks of the usual form, keep no more than their inputs, until
+    `close`. A copy of the model would call the parts of this one: make it while this is `paused`."""
+
+    def __init__(self, model: Any) -> None:
+        self._forwards = {m: forward for m in model.modules() if (forward := _forward(m)) is not None}
+        self._change()
+
+    def _change(self) -> None:
+        for module, forward in self._forwards.items():
             module.forward = forward
-            changed.append(module)
-    try:
-        yield
-    finally:
-        for module in changed:
+
+    def _restore(self) -> None:
+        for module in self._forwards:
             del module.forward  # the class's own is found again
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within the block the model is as it was."""
+        self._restore()
+        try:
+            yield
+        finally:
+            self._change()
+
+    def close(self) -> None:
+        self._restore()
+        self._forwards = {}
 
 
 def _forward(module: Any) -> Callable[..., Any] | None:

@@ -47,7 +47,7 @@ class TrainingSettings(Settings):
     the noise of a dropout, which the shared part then has once."""
     row_tokens: PositiveInt | None = None
     """Tokens of one forward pass where prompts are shared: it bounds the memory of a step and changes nothing of what
-    is learned. None: 1,536 on a CPU, 16,384 on a GPU, and at least four times the longest example."""
+    is learned. None: 2,048 on a CPU, 16,384 on a GPU, and at least four times the longest example."""
     max_length: PositiveInt = 2048
     """Tokens of prompt plus completion; longer examples are dropped and counted."""
     save_steps: PositiveFloat = 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import math
 import signal
@@ -28,7 +29,6 @@ from symdistill.students.settings import LoraSettings
 from symdistill.training.allocation import freed_memory_kept
 from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
-from symdistill.training.recompute import cheap_parts_recomputed
 from symdistill.training.settings import TrainingSettings
 from symdistill.training.shared_attention import can_share
 from symdistill.training.trainer import CompletionTrainer, StepCallback, sharded, unwritable
@@ -137,7 +137,7 @@ def train(
             callback = StepCallback(trainer, progress, label, dev)
             trainer.add_callback(callback)
             try:
-                with _sparing(trainer, recomputed=settings.gradient_checkpointing):
+                with _sparing(trainer):
                     _run(trainer, callback, log, checkpoint_dir)
             finally:
                 trainer.close()
@@ -178,13 +178,14 @@ def _run(trainer: CompletionTrainer, callback: StepCallback, log: TrainingLog, c
 
 
 @contextlib.contextmanager
-def _sparing(trainer: CompletionTrainer, *, recomputed: bool) -> Iterator[None]:
-    """What saves a CPU time and memory; on a GPU the calls would cost more than what they save."""
+def _sparing(trainer: CompletionTrainer) -> Iterator[None]:
+    """What keeps a process from doing work again and again that has nothing to do with training."""
     with contextlib.ExitStack() as stack:
         if trainer.args.device.type == "cpu":
+            gc.collect()
+            gc.freeze()  # else every collection looks through all that the libraries have made
+            stack.callback(gc.unfreeze)
             trainer.add_callback(_FromTheSecondStep(lambda: stack.enter_context(freed_memory_kept())))
-            if not recomputed:
-                stack.enter_context(cheap_parts_recomputed(trainer.model))
         yield
 
 

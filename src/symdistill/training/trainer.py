@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
 from symdistill.training.losses import CompletionLoss, group_sizes
 from symdistill.training.masters import MasterWeights
+from symdistill.training.recompute import CheapParts
 from symdistill.training.shared_attention import sharing
 
 _PARTIAL = ".partial"
@@ -63,7 +64,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         groups = sorted({e.group for e in examples})
         if row_tokens is None:
             # Longer rows share more and take more memory (docs/LOG.md).
-            filled = 1536 if args.device.type == "cpu" else 16_384
+            filled = 2048 if args.device.type == "cpu" else 16_384
             row_tokens = max(filled, 4 * max(len(e.input_ids) for e in examples))
         collator = Collator(
             groups, batch_size=args.per_device_train_batch_size, share=share, row_tokens=row_tokens, pad_id=0
@@ -78,6 +79,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         self._bf16 = bf16
         alone = whole and self.accelerator.num_processes == 1
         self._masters = MasterWeights(model) if bf16 and alone else None
+        # On a GPU the calls would cost more than what they save.
+        self._cheap = CheapParts(model) if args.device.type == "cpu" and not recomputed else None
         self._log = log
         self._since = time.monotonic()
         self._unlogged_tokens = 0
@@ -88,14 +91,21 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         self.computed_tokens = 0
 
     def close(self) -> None:
-        """Give the model its float32 weights back."""
-        if self._masters is not None:
-            self._masters.close()
-            self._masters = None
+        """The model is what it was before, with what it learned."""
+        for part in (self._cheap, self._masters):
+            if part is not None:
+                part.close()
+        self._cheap = self._masters = None
 
-    def whole_weights(self) -> AbstractContextManager[None]:
-        """Within the block the model holds the float32 weights that are trained."""
-        return nullcontext() if self._masters is None else self._masters.whole()
+    @contextmanager
+    def as_it_was(self) -> Iterator[None]:
+        """Within the block the model holds the float32 weights that are trained, and nothing of ours."""
+        with ExitStack() as stack:
+            if self._masters is not None:
+                stack.enter_context(self._masters.whole())
+            if self._cheap is not None:
+                stack.enter_context(self._cheap.paused())
+            yield
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
@@ -191,7 +201,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         return True
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        with self.whole_weights():
+        with self.as_it_was():
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def start_clock(self) -> None:
@@ -229,7 +239,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Weights and config only: the loop would add a pickle of its arguments, and ask the hub about adapters."""
         adapter = {"save_embedding_layers": False} if hasattr(self.model, "peft_config") else {}
-        with self.whole_weights():
+        with self.as_it_was():
             self.model.save_pretrained(output_dir, state_dict=state_dict, **adapter)
 
 
@@ -278,7 +288,7 @@ class StepCallback(TrainerCallback):  # type: ignore[misc]
         assert self._dev is not None
         began = time.monotonic()
         model = self._trainer.accelerator.unwrap_model(self._trainer.model)
-        with self._trainer.whole_weights():
+        with self._trainer.as_it_was():
             stop = self._dev.measure(model.get_base_model() if hasattr(model, "peft_config") else model, step)
         accuracy = self._dev.history()[-1]["accuracy"]
         self._progress.note(f"            {self._label} step {step}: dev accuracy {accuracy:.3f}")
