@@ -16,7 +16,7 @@ LAYERS = [
 ]
 HEAVY = [
     *("torch", "transformers", "peft", "accelerate", "datasets", "pyarrow", "openai", "xllamacpp", "sklearn"),
-    *("sentence_transformers", "aiohttp"),
+    "aiohttp",
 ]
 
 

@@ -5,7 +5,7 @@
     ├── DataError                   a file of questions, rationales or recordings            exit 2
     ├── PrerequisiteError           a package, a key or a model file that is not there       exit 2
     ├── RunDirectoryError           a run directory of another configuration, or in use      exit 2
-    ├── StoreError                  the response store: damaged, locked, or nowhere to write exit 1
+    ├── StoreError                  a store of replies or knowledge: damaged, locked, full   exit 1
     ├── ModelError                  a model cannot be asked                                  exit 1
     │   ├── UnusableModel           what is named is no model, or not a whole one            exit 2
     │   ├── CallFailed              one call brought no answer (typed by `kind`)             exit 1
@@ -82,7 +82,7 @@ class RunDirectoryError(SymdistillError):
 
 
 class StoreError(SymdistillError):
-    """The response store is damaged, locked, of a newer schema, or cannot be written."""
+    """A store of replies or of knowledge is damaged, locked, of a newer schema, or cannot be written."""
 
 
 class ModelError(SymdistillError):

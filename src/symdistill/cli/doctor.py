@@ -27,7 +27,7 @@ EXTRAS = {
     "parquet": (("pyarrow",), "Parquet files"),
     "hub": (("datasets",), "datasets in Hugging Face's format"),
     "reasoning-gym": (("reasoning-gym",), "procedural questions"),
-    "diversity": (("scikit-learn", "sentence-transformers"), "embedding-based diversity"),
+    "diversity": (("scikit-learn",), "diverse selection of rationales"),
 }
 
 
