@@ -11,22 +11,30 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gate_cases import a_dev_split
 from symdistill.errors import RunDirectoryError
+from symdistill.evaluation.calibration import calibrate
 from symdistill.evaluation.comparison import compare
 from symdistill.evaluation.evidence import evidence
 from symdistill.evaluation.report import MAX_BYTES, render_report, write_report
 from symdistill.evaluation.report_data import (
+    CalibrationSummary,
     CurationSummary,
+    ItemUse,
+    KnowledgeSummary,
     MethodAnswers,
     ReportData,
     TaskSummary,
     TeacherSummary,
     TrainingHistory,
+    TurnedQuestion,
 )
 from symdistill.evaluation.scoring import score
+from symdistill.knowledge.items import KnowledgeItem, Provenance
+from symdistill.knowledge.utility import lift_of
 from symdistill.records import Completion, Example
 
-VOID = {"meta", "link", "br", "hr", "img", "rect", "line", "circle", "polyline", "path"}
+VOID = {"meta", "link", "br", "hr", "img", "rect", "line", "circle", "polyline", "polygon", "path"}
 
 
 class Page(HTMLParser):
@@ -116,10 +124,57 @@ def a_run(word: str = "", questions: int = 24, **changes) -> ReportData:
         "answers": answers,
         "examples": {e.id: e for e in examples},
         "teacher_rationales": {e.id: f"{word}The wise say {e.answer}." for e in examples[::2]},
+        "knowledge": some_knowledge(word),
+        "calibrations": [CalibrationSummary(f"{word}nesycd", calibrate(a_dev_split(60)))],
         "provenance": {f"{word}seed": f"{word}0"},
         "notes": [f"{word}Three were removed."],
     }
     return ReportData(**(values | changes))
+
+
+def some_knowledge(word: str = "", **changes) -> KnowledgeSummary:
+    """Twelve items, item i used 20 - i times and measured unless i is 3; six questions turned right, two wrong."""
+    items = [
+        ItemUse(
+            KnowledgeItem(
+                id=f"k_{i}",
+                kind="summary",
+                title=f"{word}Title {i}",
+                text=f"{word}1. Rule number {i}.",
+                task=f"{word}sums",
+                status="retired" if i == 2 else "active",
+                provenance=(Provenance(f"{word}e{i}", f"{word}sums", f"{word}?"),) if i else (),
+            ),
+            uses=20 - i,
+            lift=lift_of(5, 1, 12) if i != 3 else None,
+        )
+        for i in range(12)
+    ]
+    turned = [
+        TurnedQuestion(
+            f"{word}d{i}",
+            f"{word}sums",
+            f"{word}What is {i} + 1?",
+            f"{word}{i + 1}",
+            [f"{word}Title {i}"],
+            f"{word}Without it: {i}",
+            f"{word}With it: {i + 1}",
+        )
+        for i in range(8)
+    ]
+    values = {
+        "path": f"{word}knowledge.sqlite",
+        "student": f"{word}nesycd",
+        "statuses": {f"{word}active": 11, "retired": 1},
+        "kinds": {f"{word}summary": 12},
+        "errors": 14,
+        "analysed": 13,
+        "items": items,
+        "asked": 60,
+        "turned_right": turned[:6],
+        "turned_wrong": turned[6:],
+    }
+    return KnowledgeSummary(**(values | changes))
 
 
 class _Shape:
@@ -144,13 +199,15 @@ def test_the_page_tells_the_whole_story():
         "How the votes fall",
         "Where the student fails",
         "The wise say",
+        "What the knowledge did",
+        "When it asks for knowledge",
         "Right answer:",
         "symdistill run sums.yaml",
         "task: seed: 0",
         "Three were removed.",
     ):
         assert said in page.text
-    assert sum(tag == "svg" for tag, _ in page.tags) == 5
+    assert sum(tag == "svg" for tag, _ in page.tags) == 8
     headings = [tag for tag, _ in page.tags if tag in ("h1", "h2")]
     assert headings.count("h1") == 1
     # Every plot says in words what it shows.
@@ -272,3 +329,96 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 def test_the_same_run_gives_the_same_page():
     assert render_report(a_run()) == render_report(a_run())
+
+
+def test_knowledge_shows_the_most_used_items_with_their_lift():
+    page = Page(render_report(a_run())).text
+    section = page.split("What the knowledge did")[1].split("When it asks for knowledge")[0]
+    assert "holds 12 items (11 active, 1 retired): 12 summary." in section
+    assert "written about 13 of 14 training questions" in section
+    # Helped 5, hurt 1 of 12: (5 - 1) / (12 + 10).
+    assert re.search(
+        r"Title 0 k_0 · summary · sums · written by hand 20 12 5 1 \+0\.18 \[−?\+?0\.\d\d, \+0\.\d\d\]", section
+    )
+    assert "Title 2 k_2 · summary · sums · from 1 question · retired 18 12 5 1" in section
+    assert "Title 3 k_3 · summary · sums · from 1 question 17 – – – –" in section
+    table = section.split("Used: questions")[0]
+    assert [int(n) for n in re.findall(r"Title (\d+) k_", table)] == list(range(10))
+    assert "10 of 12 items in use are shown" in section
+    assert "1. Rule number 9." in section
+    assert "Rule number 10" not in section
+
+
+def test_knowledge_shows_what_it_turned_either_way():
+    section = Page(render_report(a_run())).text.split("Questions it turned")[1].split("When it asks")[0]
+    # Six against two: 2·(1 + 8 + 28)/256.
+    assert (
+        "60 dev questions with knowledge and without: 6 went from wrong to right and 2 from right to wrong" in section
+    )
+    assert "(McNemar p=.289)" in section
+    assert "From wrong to right : 6, 5 shown" in section
+    assert "From right to wrong : 2" in section
+    assert [int(n) for n in re.findall(r"Question d(\d)", section)] == [0, 1, 2, 3, 4, 6, 7]
+    assert "Without knowledge Without it: 0 With “ Title 0 ” With it: 1 Right answer: 1 ." in section
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "unsaid"),
+    [
+        ({"items": []}, "No item was put before the student", "The most used items"),
+        ({"asked": 0, "turned_right": (), "turned_wrong": ()}, "Title 0", "Questions it turned"),
+        (
+            {"turned_right": (), "turned_wrong": ()},
+            "0 went from wrong to right and 0 from right to wrong.",
+            "McNemar p",
+        ),
+        ({"errors": None, "analysed": None}, "holds 12 items", "written about"),
+        ({"statuses": {}, "kinds": {}, "path": ""}, "The knowledge base holds 0 items.", "()"),
+    ],
+)
+def test_a_base_that_did_little_is_described_too(changes, said, unsaid):
+    page = Page(render_report(a_run(knowledge=some_knowledge(**changes), comparison=None))).text
+    section = page.split("What the knowledge did")[1].split("When it asks")[0]
+    assert said in section
+    assert unsaid not in section
+
+
+def test_calibration_says_what_was_chosen_and_whether_confidence_can_be_trusted():
+    cases = a_dev_split(60)
+    found = calibrate(cases)
+    section = Page(render_report(a_run())).text.split("When it asks for knowledge")[1].split("How to repeat it")[0]
+    direct, known = (sum(getattr(c, f"correct_{how}") for c in cases) / 60 for how in ("direct", "known"))
+    assert "On 60 dev questions, cut from the training questions and kept from this student's training" in section
+    assert f"answers {100 * direct:.1f}% correctly when it never asks for knowledge and {100 * known:.1f}%" in section
+    assert f"The threshold {found.threshold:.1f}, chosen for the highest accuracy" in section
+    assert f"The calibration error (ECE) is {found.ece:.3f} over 6 bins" in section
+    assert f"The Brier score is {found.brier:.3f}" in section
+    for gate in ("margin (in use) .", "sequence probability .", "entropy .", "agreement of samples .", "at random .50"):
+        assert gate in section
+    assert f"chosen: {found.threshold:.1f}" in section
+
+
+def test_a_run_without_knowledge_or_gate_has_neither_section():
+    html = render_report(a_run(knowledge=None, calibrations=()))
+    page = Page(html).text
+    assert "What the knowledge did" not in page
+    assert "When it asks" not in page
+
+
+@pytest.mark.parametrize(
+    ("direct", "known", "said"),
+    [
+        (True, True, "The rule (the highest accuracy) chooses never to ask."),
+        (False, True, "The rule (the highest accuracy) chooses always to ask."),
+        (False, False, "All direct replies are wrong, so no score can tell them apart."),
+        (True, False, "All direct replies are right, so no score can tell them apart."),
+    ],
+)
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_one_sided_calibrations_read_well(n, direct, known, said):
+    cases = [replace(c, correct_direct=direct, correct_known=known) for c in a_dev_split(n)]
+    html = render_report(a_run(calibrations=[CalibrationSummary("m", calibrate(cases))]))
+    section = Page(html).text.split("When it asks for knowledge")[1]
+    assert said in section
+    assert f"On {n} dev question{'' if n == 1 else 's'}, cut" in section
+    assert "nan" not in html.split("When it asks for knowledge")[1].split("How to repeat it")[0]

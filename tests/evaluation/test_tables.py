@@ -217,3 +217,13 @@ def test_the_outcome_in_words(runs, parts, absent):
 
 def test_nothing_evaluated_is_said():
     assert "No method was evaluated" in outcome([], None).headline
+
+
+def test_rows_about_knowledge_show_retrievals_and_the_prompt_they_cost():
+    plain, gated = row("std-cot", HALF), row("nesycd", MOST, retrieval_rate=0.254, prompt_tokens=131.6)
+    header, first, second = metrics_table([plain, gated])
+    at = header.index("retrieved")
+    assert header[at - 1 : at + 3] == ["parsed", "retrieved", "prompt/q", "tokens/q"]
+    assert first[at : at + 2] == ["–", "70"]
+    assert second[at : at + 2] == ["25%", "132"]
+    assert "retrieved" not in metrics_table([plain])[0]

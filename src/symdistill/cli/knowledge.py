@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from symdistill.cli.building import build
 from symdistill.cli.display import one_line, visible
 from symdistill.cli.editing import edited_in_editor
 from symdistill.cli.knowledge_text import describe, origins, replies
@@ -27,7 +28,8 @@ from symdistill.knowledge.markdown import lift_text
 from symdistill.knowledge.rows import STATUSES
 from symdistill.knowledge.utility import MIN_USES, Lift, harmful, lifts
 
-app = typer.Typer(help="Read, search, edit, review and exchange a knowledge base.", no_args_is_help=True)
+app = typer.Typer(help="Build, read, search, edit, review and exchange a knowledge base.", no_args_is_help=True)
+app.command("build")(build)
 
 Base = Annotated[Path, typer.Argument(help="A knowledge.sqlite, or a run directory.", show_default=False)]
 Item = Annotated[str, typer.Argument(help="The item's id, as `knowledge list` shows it.", show_default=False)]

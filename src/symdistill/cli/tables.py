@@ -38,6 +38,12 @@ def show_price(estimate: Estimate | None) -> None:
     if estimate.expected_tokens is not None and estimate.to_buy:
         usd = "" if estimate.expected_usd is None else f", ${estimate.expected_usd:.2f}"
         typer.echo(f"Expected, going by the replies stored: {estimate.expected_tokens:,} tokens{usd}.")
+    if later := estimate.later:
+        usd = "price not known" if later.most_usd is None else f"${later.most_usd:.2f}"
+        typer.echo(
+            f"Beside it, for knowledge: at most {later.to_buy:,} replies about mistakes, {later.most_tokens:,} tokens, "
+            f"{usd}, if the student gets every training question wrong."
+        )
     typer.echo("Nothing was asked and nothing was written.")
 
 

@@ -4,7 +4,7 @@ scoring     replies in, predictions and rows of results out      flops       wha
 voting      self-consistency                                     evidence    predictions and rows from a run directory
 statistics  intervals, paired tests                              comparison  methods against each other
 tables      rows of text, Markdown, CSV                          outcome     the result in words
-report      one offline page from `report_data`
+report      one offline page from `report_data`                   calibration when a student is sure enough
 
 Nothing here loads a model or knows how one is trained.
 """

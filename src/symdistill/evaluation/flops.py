@@ -12,7 +12,7 @@ A remote model's shape is unknown; its operations are None, not a guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from symdistill.records import Completion
@@ -54,16 +54,19 @@ def total_flops(shape: Shape, prompt_tokens: int, generated_tokens: int, cached_
     return 2.0 * weights * computed + 4.0 * shape.layers * shape.hidden * positions
 
 
-def question_flops(shape: Shape, completions: Iterable[Completion]) -> tuple[float, float]:
+def question_flops(
+    shape: Shape, completions: Iterable[Completion], before: Sequence[Completion] = ()
+) -> tuple[float, float]:
     """(paper's prompt figure, total) for one question and all its samples.
 
     The paper's figure is of the prompt, however many samples were drawn from it: the longest, where they differ. The
-    total sums over the samples.
+    total sums over the samples. Passes `before` them, with prompts of their own, count in both.
     """
     replies = list(completions)
-    longest = max((c.prompt_tokens for c in replies), default=0)
-    total = sum(total_flops(shape, c.prompt_tokens, c.completion_tokens, c.cached_prompt_tokens) for c in replies)
-    return prompt_flops_paper(shape, longest), total
+    read = max((c.prompt_tokens for c in replies), default=0) + sum(c.prompt_tokens for c in before)
+    passes = [*before, *replies]
+    total = sum(total_flops(shape, c.prompt_tokens, c.completion_tokens, c.cached_prompt_tokens) for c in passes)
+    return prompt_flops_paper(shape, read), total
 
 
 def _triangle(n: int) -> int:

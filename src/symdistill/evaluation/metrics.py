@@ -31,6 +31,7 @@ class MetricRow:
     cost_usd: dollars for all n questions.
     unlabelled: questions left out because they carry no answer to check against.
     unanswered: questions to which no reply came at all; they count as wrong.
+    retrieval_rate: share of the questions answered with knowledge; None for a method without a knowledge base.
     """
 
     method: str
@@ -57,6 +58,7 @@ class MetricRow:
     cost_usd: float | None = None
     unlabelled: int | None = None
     unanswered: int | None = None
+    retrieval_rate: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The row for `metrics.json`; an optional field that does not apply is left out."""

@@ -41,8 +41,11 @@ class Curve:
     values: Sequence[float]
 
 
-class _Drawing:
-    """Collects SVG elements. Coordinates are pixels from the top left corner."""
+class Drawing:
+    """Collects SVG elements for the plots here and in `calibration_plots`.
+
+    Coordinates are pixels from the top left corner.
+    """
 
     def __init__(self, width: float, height: float, title: str) -> None:
         self.width, self.height = width, height
@@ -85,12 +88,15 @@ class _Drawing:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{fill}" stroke="{stroke}" stroke-width="1.4"/>'
         )
 
-    def path(self, places: Sequence[tuple[float, float]], stroke: str, width: float) -> None:
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    def path(self, places: Sequence[tuple[float, float]], stroke: str, width: float, dash: str = "") -> None:
+        dashes = f' stroke-dasharray="{dash}"' if dash else ""
         self._parts.append(
-            f'<polyline points="{points}" fill="none" stroke="{stroke}" stroke-width="{width:g}" '
+            f'<polyline points="{_points(places)}" fill="none" stroke="{stroke}" stroke-width="{width:g}"{dashes} '
             'stroke-linejoin="round"/>'
         )
+
+    def area(self, places: Sequence[tuple[float, float]], fill: str) -> None:
+        self._parts.append(f'<polygon points="{_points(places)}" fill="{fill}"/>')
 
     def svg(self) -> Markup:
         # Everything but the title was put together from numbers and escaped text.
@@ -107,7 +113,7 @@ def intervals(estimates: Sequence[Estimate], title: str) -> Markup:
     label_width = min(260.0, max((_text_width(e.label) for e in estimates), default=0.0) + 14)
     left, right, row = label_width, _WIDTH - 24, 26.0
     bottom = 8 + row * len(estimates)
-    drawing = _Drawing(_WIDTH, bottom + 34, title)
+    drawing = Drawing(_WIDTH, bottom + 34, title)
 
     def x(share: float) -> float:
         return left + (right - left) * share
@@ -132,7 +138,7 @@ def scatter(estimates: Sequence[Estimate], title: str, x_title: str) -> Markup:
     """Shares with their intervals over a cost on a logarithmic axis; each mark carries its own label."""
     height, left, right, top = 320.0, 46.0, _WIDTH - 24, 12.0
     bottom = height - 46
-    drawing = _Drawing(_WIDTH, height, title)
+    drawing = Drawing(_WIDTH, height, title)
     low, high = _log_range([e.cost for e in estimates])
 
     def x(cost: float) -> float:
@@ -168,7 +174,7 @@ def curves(histories: Sequence[Curve], title: str) -> Markup:
     gap, left, panel_height = 26.0, 40.0, 150.0
     panel = (_WIDTH - left - gap * (columns - 1)) / columns if columns > 1 else _WIDTH * 0.6
     rows = math.ceil(len(histories) / columns)
-    drawing = _Drawing(_WIDTH, rows * (panel_height + 52), title)
+    drawing = Drawing(_WIDTH, rows * (panel_height + 52), title)
     finite = [v for h in histories for v in h.values if math.isfinite(v)]
     roof = _round_up(sorted(finite)[min(len(finite) - 1, int(0.995 * len(finite)))]) if finite else 1.0
     for i, history in enumerate(histories):
@@ -200,7 +206,7 @@ def curves(histories: Sequence[Curve], title: str) -> Markup:
 def bars(values: Sequence[float], labels: Sequence[str], title: str, dark: Sequence[float] = ()) -> Markup:
     """A small column chart of counts, each with its number on top; `dark` is the part of each column drawn dark."""
     width, base, height = 42.0 * len(values) + 8, 84.0, 106.0
-    drawing = _Drawing(width, height, title)
+    drawing = Drawing(width, height, title)
     most = max([*values, 1])
     for i, (value, label) in enumerate(zip(values, labels, strict=True)):
         x = 4 + 42.0 * i
@@ -213,6 +219,10 @@ def bars(values: Sequence[float], labels: Sequence[str], title: str, dark: Seque
         drawing.text(x + 21, base + 15, label, "middle", MIDDLE, 10.5)
     drawing.line(4, base, width - 4, base, MIDDLE)
     return drawing.svg()
+
+
+def _points(places: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
 
 def _text_width(text: str) -> float:

@@ -28,7 +28,12 @@ _LONGEST = 70_000
 
 
 # Tried in turn until the page is small enough.
-_LIMITS = (Limits(), Limits(6, 30, 800, 40), Limits(3, 10, 300, 20), Limits(0, 0, 120, 10))
+_LIMITS = (
+    Limits(),
+    Limits(6, 30, 800, 40),
+    Limits(3, 10, 300, 20, calibrations=4),
+    Limits(0, 0, 120, 10, turned=2, calibrations=2),
+)
 
 
 def write_report(data: ReportData, path: Path) -> None:

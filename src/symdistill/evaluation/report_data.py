@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from symdistill.evaluation.calibration import Calibration
 from symdistill.evaluation.comparison import Comparison
 from symdistill.evaluation.metrics import MetricRow
+from symdistill.knowledge.items import KnowledgeItem
+from symdistill.knowledge.utility import Lift
 from symdistill.records import Example, Prediction
 
 
@@ -73,6 +76,59 @@ class MethodAnswers:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemUse:
+    """A knowledge item and how it did. `uses` counts the questions it was put before a student for, in this run;
+    `lift` is what that changed where it was measured against the same questions without the item."""
+
+    item: KnowledgeItem
+    uses: int
+    lift: Lift | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedQuestion:
+    """A dev question whose verdict knowledge changed: the titles of the items shown, and both replies."""
+
+    example_id: str
+    task: str
+    question: str
+    gold: str
+    titles: Sequence[str]
+    reply_without: str
+    reply_with: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeSummary:
+    """The knowledge base of a run and what it changed for `student` on `asked` dev questions.
+
+    `statuses` and `kinds` count items; `errors` counts the training questions the first student got wrong, `analysed`
+    those of them the teacher wrote something usable about (None: not known, a base that was there before). `items` are
+    the items that were used; the most used are shown. `turned_right` and `turned_wrong` are all questions that were
+    wrong without knowledge and right with it, and the other way round; five of each are shown.
+    """
+
+    path: str
+    student: str
+    statuses: Mapping[str, int]
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    errors: int | None = None
+    analysed: int | None = None
+    items: Sequence[ItemUse] = ()
+    asked: int = 0
+    turned_right: Sequence[TurnedQuestion] = ()
+    turned_wrong: Sequence[TurnedQuestion] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSummary:
+    """The calibration of the gate of `method`."""
+
+    method: str
+    calibration: Calibration
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything the page says.
 
@@ -95,15 +151,21 @@ class ReportData:
     answers: Sequence[MethodAnswers] = ()
     examples: Mapping[str, Example] = field(default_factory=dict)
     teacher_rationales: Mapping[str, str] = field(default_factory=dict)
+    knowledge: KnowledgeSummary | None = None
+    calibrations: Sequence[CalibrationSummary] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of the texts is shown: failures for each task and in all, characters of a text."""
+    """How much of the texts is shown: failures for each task and in all, characters of a text, lines of a table,
+    knowledge items, questions turned either way, and calibrations."""
 
     failures_a_task: int = 8
     failures: int = 72
     text: int = 1600
     listed: int = 60
+    items: int = 10
+    turned: int = 5
+    calibrations: int = 6

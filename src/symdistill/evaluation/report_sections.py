@@ -14,7 +14,9 @@ from symdistill.evaluation.failures import failure_section, vote_section
 from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, dollars, duration, percent
 from symdistill.evaluation.metrics import TEACHER, MetricRow, decoding_name
 from symdistill.evaluation.outcome import outcome
+from symdistill.evaluation.report_calibration import calibration_section
 from symdistill.evaluation.report_data import CurationSummary, Limits, ReportData, TrainingHistory
+from symdistill.evaluation.report_knowledge import knowledge_section
 from symdistill.evaluation.tables import Table, metrics_table, pairs_table
 
 _CONFIG_CHARACTERS = 60_000
@@ -53,6 +55,8 @@ def sections(data: ReportData, limits: Limits) -> dict[str, Any]:
         "loss_plot": _loss_plot(data.histories[:12]),
         "votes": vote_section(data),
         "failures": failure_section(data, limits),
+        "knowledge": knowledge_section(data.knowledge, limits) if data.knowledge else None,
+        "calibrations": [calibration_section(c) for c in data.calibrations[: limits.calibrations]],
         "provenance": [(clean(k, 80), clean(v, 200)) for k, v in data.provenance.items()][: limits.listed],
         "config": clean(data.config, _CONFIG_CHARACTERS),
         "command": clean(data.command, 2000),

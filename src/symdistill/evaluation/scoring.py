@@ -45,6 +45,8 @@ class _Answered:
     example: Example
     completions: Sequence[Completion]
     prediction: Prediction
+    before: Sequence[Completion] = ()
+    retrieved: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,16 @@ def score(
     shape: Shape | None = None,
     model: str | None = None,
     confidence: float = 0.95,
+    before: Sequence[Sequence[Completion]] | None = None,
+    retrieved: Sequence[bool] | None = None,
 ) -> Scored:
     """Check every reply, let the samples of a question vote, and sum up.
 
     `completions[i]` are the replies to `examples[i]`; a question without any counts as wrong. `decoding` None: "vote"
     where several samples were drawn, else "greedy". `samples` is how many were asked for (None: the most that came).
     `seconds` is the wall time of the whole evaluation; `shape` is the local model's, None where it is remote.
+    `before[i]` are passes that only decided how question i was answered: they cost, and have no vote. `retrieved`
+    says of each question whether it was answered with knowledge.
 
     Raises:
         DataError: no question carries an answer to check against.
@@ -88,8 +94,14 @@ def score(
     if len(examples) != len(completions):
         raise ValueError(f"{len(examples)} examples with {len(completions)} lists of completions")
     answered = [
-        _Answered(example, replies, predict(example, replies, method))
-        for example, replies in zip(examples, completions, strict=True)
+        _Answered(
+            example,
+            replies,
+            _with_passes(predict(example, replies, method), before[i] if before else ()),
+            before[i] if before else (),
+            retrieved[i] if retrieved else None,
+        )
+        for i, (example, replies) in enumerate(zip(examples, completions, strict=True))
         if example.answer is not None
     ]
     if not answered:
@@ -148,6 +160,18 @@ def predict(example: Example, completions: Sequence[Completion], method: str) ->
     )
 
 
+def _with_passes(prediction: Prediction, before: Sequence[Completion]) -> Prediction:
+    """The prediction with the tokens of what was decoded before it."""
+    if not before:
+        return prediction
+    return replace(
+        prediction,
+        prompt_tokens=prediction.prompt_tokens + sum(c.prompt_tokens for c in before),
+        cached_prompt_tokens=prediction.cached_prompt_tokens + sum(c.cached_prompt_tokens for c in before),
+        generated_tokens=prediction.generated_tokens + sum(c.completion_tokens for c in before),
+    )
+
+
 def _log_probability(completion: Completion) -> float | None:
     """The reply's log-probability in nats; None where the model did not say."""
     return sum(completion.token_logprobs) if completion.token_logprobs else None
@@ -182,7 +206,8 @@ def _row(
     interval = wilson(sum(right), len(right), setting.confidence)
     replies = [c for a in answered for c in a.completions]
     parsed = sum(answer is not None for a in answered for answer in a.prediction.answers)
-    flops = [question_flops(setting.shape, a.completions) for a in answered] if setting.shape else []
+    flops = [question_flops(setting.shape, a.completions, a.before) for a in answered] if setting.shape else []
+    retrieved = [a.retrieved for a in answered if a.retrieved is not None]
     return MetricRow(
         method=setting.method,
         split=setting.split,
@@ -205,7 +230,8 @@ def _row(
         model=setting.model,
         truncated_rate=sum(c.finish_reason == "length" for c in replies) / len(replies) if replies else 0.0,
         cached_prompt_tokens=_mean([a.prediction.cached_prompt_tokens for a in answered]),
-        cost_usd=sum(c.cost_usd for c in replies),
+        cost_usd=sum(c.cost_usd for a in answered for c in (*a.before, *a.completions)),
+        retrieval_rate=_mean(retrieved) if retrieved else None,
     )
 
 

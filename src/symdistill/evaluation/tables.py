@@ -18,11 +18,15 @@ Table = list[list[str]]
 def metrics_table(rows: Sequence[MetricRow], comparison: Comparison | None = None) -> Table:
     """The table a run ends with: one line a row, with the difference to the baseline where `comparison` knows it.
 
-    tokens/q are generated tokens. A `set` column appears when the rows are not all about the same questions.
+    tokens/q are generated tokens. A `set` column appears when the rows are not all about the same questions, the
+    columns `retrieved` and `prompt/q` (prompt tokens) where a row is about a method that may look up knowledge.
     """
     several = len({_set_name(row) for row in rows}) > 1
     level = f"{100 * (rows[0].confidence if rows else 0.95):g}%"
     header = ["method", "decoding", f"accuracy ({level})", "parsed", "tokens/q", "FLOPs/q"]
+    knowing = any(row.retrieval_rate is not None for row in rows)
+    if knowing:
+        header[4:4] = ["retrieved", "prompt/q"]
     if several:
         header.insert(2, "set")
     if comparison and len(comparison.standings) > 1:
@@ -37,6 +41,9 @@ def metrics_table(rows: Sequence[MetricRow], comparison: Comparison | None = Non
             count(row.generated_tokens),
             scaled(row.flops),
         ]
+        if knowing:
+            rate = NOTHING if row.retrieval_rate is None else f"{percent(row.retrieval_rate, 0)}%"
+            line[4:4] = [rate, count(row.prompt_tokens)]
         if several:
             line.insert(2, _set_name(row))
         if comparison and len(comparison.standings) > 1:

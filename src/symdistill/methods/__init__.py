@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from symdistill.methods.base import Material, Method, MethodSettings
 from symdistill.methods.few_shot import FewShot
 from symdistill.methods.label_only import LabelOnly
+from symdistill.methods.nesycd import Nesycd
 from symdistill.methods.scotd import Scotd
 from symdistill.methods.std_cot import StdCot
 from symdistill.methods.zero_shot import ZeroShot
@@ -17,6 +18,7 @@ METHODS: Mapping[str, type[Method]] = {
     "label-only": LabelOnly,
     "std-cot": StdCot,
     "scotd": Scotd,
+    "nesycd": Nesycd,
 }
 
 __all__ = ["METHODS", "Material", "Method", "MethodSettings"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -17,6 +17,10 @@ from symdistill import content
 from symdistill.prompts import Demonstration, student_messages
 from symdistill.records import Completion, Example, Message, Rationale, Request, Sampling, TrainingExample
 from symdistill.settings import Settings
+
+if TYPE_CHECKING:
+    from symdistill.knowledge.items import KnowledgeItem
+    from symdistill.knowledge.retrieval import Retriever
 
 Ask = Callable[[Sequence[Request]], Mapping[str, Completion]]
 """The one door to a model: requests in, completions by key out; a request that failed is absent."""
@@ -45,14 +49,42 @@ class MethodSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What a knowledge base offers: its active items, and a way to find those for a question.
+
+    `threshold` is the confidence, on the scale of 0 to 100, above which a student answers without them; None where it
+    is not known (yet).
+    """
+
+    items: Sequence[KnowledgeItem]
+    retriever: Retriever
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
-    """What a method may build from: training questions, kept rationales (ordered by question, then sample), and the
-    demonstrations the teacher was shown."""
+    """What a method may build from: training questions, kept rationales (ordered by question, then sample), the
+    demonstrations the teacher was shown, and the knowledge base of a method that uses one."""
 
     examples: Sequence[Example]
     rationales: Sequence[Rationale] = ()
     demonstrations: Sequence[Demonstration] = ()
     seed: int = 0
+    knowledge: Knowledge | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How one question was answered: by `completions`, which vote where there are several.
+
+    `before` are passes that only decided how to go on; their tokens count, their text does not. `knowledge` stood in
+    the prompt. `confidence` is between 0 and 100 where it was measured.
+    """
+
+    completions: Sequence[Completion]
+    before: Sequence[Completion] = ()
+    knowledge: Sequence[KnowledgeItem] = ()
+    confidence: float | None = None
 
 
 class Method(ABC):
@@ -61,6 +93,8 @@ class Method(ABC):
     settings_type: ClassVar[type[MethodSettings]] = MethodSettings
     trains: ClassVar[bool] = True
     needs: ClassVar[Literal["nothing", "answers", "rationales"]] = "rationales"
+    uses_knowledge: ClassVar[bool] = False
+    """Whether `Material.knowledge` has to be there."""
 
     def __init__(self, settings: MethodSettings, *, student_instruction: str = "") -> None:
         self.settings = settings
@@ -96,13 +130,31 @@ class Method(ABC):
         """What the student reads, in training and at inference alike."""
         return student_messages(example, instruction=self.student_instruction)
 
+    def prompt_with(self, example: Example, knowledge: str) -> tuple[Message, ...]:
+        """What a trained student reads with knowledge before the question."""
+        return student_messages(example, instruction=self.student_instruction, knowledge=knowledge)
+
+    def answer(
+        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
+    ) -> list[Reply]:
+        """As `predict`, with what led to the replies."""
+        return [Reply(row) for row in self.predict(ask, model, examples, sampling, samples)]
+
     def predict(
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
     ) -> list[list[Completion]]:
         """`samples` replies to each example, in order; a reply that failed is left out."""
-        wanted = [
-            [content.request(model, self.prompt(e), sampling, index, e.id) for index in range(samples)]
-            for e in examples
-        ]
-        replies = ask([request for row in wanted for request in row])
-        return [[replies[request.key] for request in row if request.key in replies] for row in wanted]
+        return draw(ask, model, [(e, self.prompt(e)) for e in examples], sampling, samples)
+
+
+def draw(
+    ask: Ask,
+    model: str,
+    prompts: Sequence[tuple[Example, tuple[Message, ...]]],
+    sampling: Sampling,
+    samples: int = 1,
+) -> list[list[Completion]]:
+    """`samples` replies to each prompt, in order; a reply that failed is left out."""
+    wanted = [content.samples(model, prompt, sampling, range(samples), example.id) for example, prompt in prompts]
+    replies = ask([request for row in wanted for request in row])
+    return [[replies[request.key] for request in row if request.key in replies] for row in wanted]

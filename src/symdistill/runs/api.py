@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,11 @@ from symdistill.errors import CallFailed, ConfigError, RunDirectoryError
 from symdistill.evaluation.comparison import Comparison, compare
 from symdistill.evaluation.evidence import read_run
 from symdistill.evaluation.metrics import MetricRow, row_from_dict
-from symdistill.methods import Method
+from symdistill.knowledge.items import KnowledgeItem
+from symdistill.methods import Material, Method
+from symdistill.methods.nesycd import Nesycd
 from symdistill.progress import Progress
-from symdistill.records import Example, Sampling
+from symdistill.records import Completion, Example, Request, Sampling
 from symdistill.runs.config import RunConfig, load_config
 from symdistill.runs.directory import RunDirectory, default_run_directory
 from symdistill.sampling.loops import ask, outside_loops
@@ -27,10 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """A student's reply to one question: the whole text, and the answer parsed out of it."""
+    """A student's reply to one question: the whole text, and the answer parsed out of it.
+
+    `confidence` (0 to 100) is what a gate measured before it decided, `knowledge` what stood in the prompt.
+    """
 
     text: str
     answer: str | None
+    confidence: float | None = None
+    knowledge: tuple[KnowledgeItem, ...] = ()
 
 
 class FinishedStudent:
@@ -52,15 +59,26 @@ class FinishedStudent:
         )
 
     def answer(self, question: str, *, choices: Mapping[str, str] | None = None, answer_type: str = "text") -> Answer:
-        """Answer one question, greedily, as at evaluation. Raises ModelError."""
+        """Answer one question, greedily, as at evaluation: with a gate and knowledge where the method has them.
+
+        Raises:
+            ModelError: the student cannot be asked. DataError: its gate was not calibrated yet.
+        """
         kind: Any = "choice" if choices else answer_type
         example = Example("question", question, answer_type=kind, choices=choices)
         sampling = Sampling(max_tokens=self._config.evaluation.max_new_tokens, seed=self._config.seed)
-        request = content.request(self.model.name, self._method.prompt(example), sampling)
-        [reply] = ask(self.model, [request])
-        if isinstance(reply, CallFailed):
-            raise reply
-        return Answer(reply.text, parse_answer(reply.text, kind, choices))
+
+        def asking(requests: Sequence[Request]) -> dict[str, Completion]:
+            found = {}
+            for request, reply in zip(requests, ask(self.model, requests), strict=True):
+                if isinstance(reply, CallFailed):
+                    raise reply
+                found[request.key] = reply
+            return found
+
+        [reply] = self._method.answer(asking, self.model.name, [example], sampling)
+        text = reply.completions[0].text
+        return Answer(text, parse_answer(text, kind, choices), reply.confidence, tuple(reply.knowledge))
 
 
 class FinishedRun:
@@ -108,7 +126,21 @@ class FinishedRun:
             raise RunDirectoryError(
                 f"{chosen[0].label} has not been trained in {self.directory.path}.", "Run it first."
             )
+        if isinstance(chosen[0], Nesycd):
+            chosen[0].prepare(self._material(chosen[0]))
         return FinishedStudent(path, chosen[0], self.config)
+
+    def _material(self, method: Nesycd) -> Material:
+        """The knowledge of a method as it is now, with the threshold that was found for it."""
+        from symdistill.runs.knowing import base_path, read_knowledge
+        from symdistill.runs.measuring import read_threshold
+        from symdistill.runs.workspace import Workspace
+
+        work = Workspace(self.config, self.directory)
+        knowledge = read_knowledge(work, base_path(work, method))
+        path = self.directory.calibration(method.label)
+        threshold = read_threshold(path, self.directory.read_json(path)) if path.exists() else None
+        return Material((), knowledge=replace(knowledge, threshold=threshold))
 
 
 def run(

@@ -14,7 +14,9 @@ from pydantic import Field, model_validator
 from symdistill.curation.settings import CurationSettings
 from symdistill.errors import ConfigError
 from symdistill.evaluation.settings import EvaluationSettings
+from symdistill.knowledge.settings import KnowledgeSettings
 from symdistill.methods import METHODS, Method, MethodSettings
+from symdistill.methods.nesycd import AT_INFERENCE, Nesycd, NesycdSettings
 from symdistill.models.settings import TeacherSettings
 from symdistill.runs.paths import absolute, change_paths, found_path, moved_along
 from symdistill.runs.validation import Places, nearest, validated
@@ -33,6 +35,9 @@ TRANSPORT = frozenset(
 )
 
 
+ANALYSIS_TOKENS = 512
+"""Tokens of the teacher's two notes about a mistake at most, where the configuration does not say."""
+
 RESOLVED_IN = "resolved_in"
 """A key that only the program writes, into a run's config.yaml: where the run directory was at that time."""
 
@@ -48,6 +53,7 @@ class RunConfig(Settings):
     task: TaskSettings = TaskSettings()
     teacher: TeacherSettings = TeacherSettings()
     curation: CurationSettings = CurationSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
     method: Mapping[str, Any] | None = Field(default=None, description=_A_METHOD)
     methods: tuple[Annotated[Mapping[str, Any], Field(description=_A_METHOD)], ...] = Field(
         default=(), description=_METHODS
@@ -109,11 +115,18 @@ class RunConfig(Settings):
             ("evaluation", self.evaluation),
         ):
             _override(values, getattr(settings, section), f"{where}.{section}", places)
+        if isinstance(settings, NesycdSettings):
+            _override(self.training, settings.general, f"{where}.general", places)
+            _analysing(self.teacher, settings, where, places)
         return kind(settings, student_instruction=self.student.instruction)
 
     def training_for(self, method: Method) -> TrainingSettings:
         """The `training` section as this method changes it."""
         return _override(self.training, method.settings.training, f"{method.label}.training")
+
+    def analysis_for(self, method: Nesycd) -> TeacherSettings:
+        """The `teacher` section as it holds for the questions about a student's mistakes."""
+        return _analysing(self.teacher, method.settings, method.label)
 
     def curation_for(self, method: Method) -> CurationSettings:
         """The `curation` section as this method changes it, with `verify` decided."""
@@ -144,12 +157,20 @@ class RunConfig(Settings):
         whole["teacher"] = {k: v for k, v in whole["teacher"].items() if k not in TRANSPORT}
         for free in ("evaluation", "store"):
             whole.pop(free)
+        if whole["knowledge"] == KnowledgeSettings().model_dump(mode="json"):
+            del whole["knowledge"]  # a section younger than some runs
         entries = [whole["method"] or {}, *whole["methods"]]
         for entry in entries:
             entry.pop("evaluation", None)
+            for key in AT_INFERENCE if entry.get("name") == "nesycd" else ():
+                entry.pop(key, None)
+            if "analysis" in entry:
+                kept = {k: v for k, v in entry.pop("analysis").items() if k not in TRANSPORT}
+                entry |= {"analysis": kept} if kept else {}
         for section in (whole, *entries):
-            if "training" in section:
-                section["training"] = {k: v for k, v in section["training"].items() if k not in LAYOUT}
+            for name in ("training", "general"):
+                if name in section:
+                    section[name] = {k: v for k, v in section[name].items() if k not in LAYOUT}
         whole["student"].pop("batch_size")
         return whole
 
@@ -174,6 +195,20 @@ class RunConfig(Settings):
         if directory is not None:
             data = {RESOLVED_IN: absolute(directory), **change_paths(data, _absolute)}
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _analysing(
+    teacher: TeacherSettings, settings: NesycdSettings, prefix: str, places: Places | None = None
+) -> TeacherSettings:
+    """The teacher as it is asked about mistakes."""
+    for key in ("samples", "instruction", "demonstrations", "show_answer", "logprobs"):
+        if key in settings.analysis:
+            raise ConfigError(
+                f"`{prefix}.analysis.{key}`{places.at(f'{prefix}.analysis.{key}') if places else ''} has no meaning.",
+                "About each mistake the teacher is asked once, in the wording of `show_gold: true` or `false`.",
+            )
+    usual = {"temperature": 0.0, "max_tokens": ANALYSIS_TOKENS}
+    return _override(teacher, {**usual, **settings.analysis}, f"{prefix}.analysis", places)
 
 
 def _absolute(key: str, path: str, certain: bool) -> str:

@@ -3,6 +3,8 @@
 config.yaml        the resolved configuration          manifest.json     versions, seeds, content keys of inputs
 store.sqlite       every reply, teacher's and student's  training.jsonl  one line an optimiser step
 rationales.jsonl   what curation kept                  dropped.jsonl     what it dropped, and why
+knowledge.sqlite   items from a student's mistakes     knowledge.json    what became of each mistake
+general/LABEL/     the student that made the mistakes  calibration-LABEL.json  a gate's threshold, and how it was found
 student/           (or students/LABEL/ for several methods) weights, tokenizer, template
 predictions.jsonl  every answer with its raw samples   metrics.json      the table
 report.html        the evidence, for people
@@ -42,6 +44,7 @@ class RunDirectory:
         self.rationales = path / "rationales.jsonl"
         self.dropped = path / "dropped.jsonl"
         self.curation = path / "curation.json"
+        self.knowledge = path / "knowledge.sqlite"
         self.training = path / "training.jsonl"
         self.predictions = path / "predictions.jsonl"
         self.metrics = path / "metrics.json"
@@ -52,6 +55,14 @@ class RunDirectory:
     def student(self, label: str, *, alone: bool) -> Path:
         """Where a method's student is kept: `student/` when it is the run's only trained method."""
         return self.path / "student" if alone else self.path / "students" / label
+
+    def general(self, label: str) -> Path:
+        """Where the first student of a method is kept whose mistakes another one learns from."""
+        return self.path / "general" / label
+
+    def calibration(self, label: str) -> Path:
+        """What was found on the dev questions about the gate of a method."""
+        return self.path / f"calibration-{label}.json"
 
     @contextlib.contextmanager
     def claimed(self, config: RunConfig) -> Iterator[RunDirectory]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from symdistill.errors import DataError, RunDirectoryError
 from symdistill.evaluation.comparison import Comparison, compare
@@ -13,10 +14,16 @@ from symdistill.evaluation.flops import Shape
 from symdistill.evaluation.metrics import TEACHER, MetricRow
 from symdistill.evaluation.scoring import Scored, score
 from symdistill.evaluation.settings import EvaluationSettings
+from symdistill.knowledge.items import KnowledgeItem
 from symdistill.methods import Method
+from symdistill.methods.base import Reply
+from symdistill.methods.gate import RELEASED_THRESHOLD, Gate, GateMode, WithKnowledge
+from symdistill.methods.nesycd import Nesycd
 from symdistill.records import Completion, Example, Request, Sampling
 from symdistill.runs.directory import write_json, write_rows
-from symdistill.runs.learning import CARD, material_for
+from symdistill.runs.knowing import read_knowledge
+from symdistill.runs.learning import CARD, material_for, original
+from symdistill.runs.measuring import Measured, measure
 from symdistill.runs.teaching import held_out_requests, open_teacher, pool
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.prices import FREE
@@ -33,14 +40,28 @@ class Evidence:
     scored: tuple[Scored, ...]
     comparison: Comparison | None
     questions: Mapping[str, Example]
+    shown: Sequence[KnowledgeItem] = ()
+    """Every item as often as it stood before a held-out question."""
+    measured: Sequence[Measured] = ()
 
     @property
     def rows(self) -> list[MetricRow]:
         return [row for scored in self.scored for row in scored.rows]
 
 
-def evaluate_students(work: Workspace) -> Evidence:
+@dataclass(frozen=True, slots=True)
+class AddedKnowledge:
+    """A knowledge base to try with every trained student. `threshold` None: the student's own, else the paper's."""
+
+    path: Path
+    mode: GateMode = "confidence"
+    threshold: float | None = None
+
+
+def evaluate_students(work: Workspace, added: AddedKnowledge | None = None) -> Evidence:
     """Answer the held-out questions with every method and write predictions.jsonl and metrics.json.
+
+    With `added`, every trained student also answers with that knowledge base, as a method beside the others.
 
     Raises:
         DataError: there is nothing to evaluate on. RunDirectoryError: a student has not been trained.
@@ -49,12 +70,23 @@ def evaluate_students(work: Workspace) -> Evidence:
     questions = held_out(work)
     rationales = pool(work) if any(m.needs == "rationales" for m in work.methods if not m.trains) else []
     scored: list[Scored] = []
+    measured: list[Measured] = []
+    answered: dict[tuple[str, str], Sequence[Reply]] = {}
     if work.config.evaluation.teacher:
         scored.append(judge_teacher(work, questions))
     for method in work.methods:
-        method.prepare(material_for(work, method, rationales))
-        scored += judge_method(work, method, questions)
-    write_rows(work.directory.predictions, (prediction_dict(p, s.row.decoding) for s in scored for p in s.predictions))
+        material, calibrated = material_for(work, method, rationales), None
+        if isinstance(method, Nesycd):
+            knowledge, found = measure(work, method)
+            material, calibrated = replace(material, knowledge=knowledge), knowledge.threshold
+            measured += [found] if found else []
+        method.prepare(material)
+        asked = [method, with_base(work, method, added, calibrated)] if added and method.trains else [method]
+        for one in asked:
+            for judged, replies in judge_method(work, one, questions):
+                scored.append(judged)
+                answered[judged.row.method, judged.row.decoding] = replies
+    write_rows(work.directory.predictions, prediction_rows(scored, answered, questions))
     write_json(work.directory.metrics, [row.as_dict() for s in scored for row in s.rows])
     several = len(scored) > 1
     comparison = (
@@ -66,7 +98,23 @@ def evaluate_students(work: Workspace) -> Evidence:
         if several
         else None
     )
-    return Evidence(tuple(scored), comparison, {e.id: e for e in questions})
+    shown = [item for replies in answered.values() for reply in replies for item in reply.knowledge]
+    return Evidence(tuple(scored), comparison, {e.id: e for e in questions}, shown, measured)
+
+
+def prediction_rows(
+    scored: Sequence[Scored], answered: Mapping[tuple[str, str], Sequence[Reply]], questions: Sequence[Example]
+) -> Iterator[dict[str, Any]]:
+    """The lines of predictions.jsonl; where knowledge was at hand, with what was shown and how sure the student was."""
+    for judged in scored:
+        replies = answered.get((judged.row.method, judged.row.decoding), ())
+        reply_to = dict(zip((q.id for q in questions), replies, strict=False))
+        for prediction in judged.predictions:
+            row = prediction_dict(prediction, judged.row.decoding)
+            if judged.row.retrieval_rate is not None:
+                reply = reply_to[prediction.example_id]
+                row |= {"confidence": reply.confidence, "knowledge": [item.id for item in reply.knowledge]}
+            yield row
 
 
 def held_out(work: Workspace) -> list[Example]:
@@ -80,6 +128,19 @@ def held_out(work: Workspace) -> list[Example]:
             "Give labelled questions in `task.eval_path`; the training questions may stay unlabelled.",
         )
     return questions
+
+
+def with_base(work: Workspace, method: Method, added: AddedKnowledge, calibrated: float | None) -> WithKnowledge:
+    """The trained student of a method with another knowledge base, as a method of its own."""
+    threshold = added.threshold if added.threshold is not None else calibrated
+    if added.mode == "confidence" and threshold is None:
+        threshold = RELEASED_THRESHOLD
+        work.progress.note(
+            f" gate       {method.label} has no dev questions it was not trained on: threshold {threshold:g}, that of "
+            "NesyCD's code; --threshold sets another"
+        )
+    gate = Gate(added.mode, RELEASED_THRESHOLD if threshold is None else threshold)
+    return WithKnowledge(method, gate, read_knowledge(work, added.path), f"{method.label} + knowledge ({added.mode})")
 
 
 def judge_teacher(work: Workspace, questions: Sequence[Example]) -> Scored:
@@ -106,8 +167,8 @@ def judge_teacher(work: Workspace, questions: Sequence[Example]) -> Scored:
     )
 
 
-def judge_method(work: Workspace, method: Method, questions: Sequence[Example]) -> list[Scored]:
-    """A method's greedy answers and, where asked for, its votes."""
+def judge_method(work: Workspace, method: Method, questions: Sequence[Example]) -> list[tuple[Scored, Sequence[Reply]]]:
+    """A method's greedy answers and, where asked for, its votes, with the replies behind them."""
     settings = work.config.evaluation_for(method)
     model, shape = open_student(work, method)
     with Sampler(work.store, model, run=f"{work.key}:student", price=FREE, progress=work.progress) as sampler:
@@ -115,21 +176,25 @@ def judge_method(work: Workspace, method: Method, questions: Sequence[Example]) 
         def ask(requests: Sequence[Request]) -> Mapping[str, Completion]:
             return sampler.sample(requests, stage=f"evaluate {method.label}").completions
 
-        return [
-            score(
+        judged: list[tuple[Scored, Sequence[Reply]]] = []
+        for sampling, samples in decodings(settings, work.config.seed):
+            replies = method.answer(ask, model.name, questions, sampling, samples)
+            scored = score(
                 questions,
-                replies := method.predict(ask, model.name, questions, sampling, samples),
+                [reply.completions for reply in replies],
                 method.label,
                 decoding="vote" if samples > 1 else "greedy",
                 samples=samples,
                 seed=work.config.seed,
-                seconds=sum(c.seconds for row in replies for c in row),
+                seconds=sum(c.seconds for reply in replies for c in (*reply.before, *reply.completions)),
                 shape=shape,
                 model=model.name,
                 confidence=settings.confidence,
+                before=[reply.before for reply in replies],
+                retrieved=[bool(reply.knowledge) for reply in replies] if method.uses_knowledge else None,
             )
-            for sampling, samples in decodings(settings, work.config.seed)
-        ]
+            judged.append((scored, replies))
+        return judged
 
 
 def decodings(settings: EvaluationSettings, seed: int) -> list[tuple[Sampling, int]]:
@@ -155,13 +220,28 @@ def open_student(work: Workspace, method: Method) -> tuple[TransformersModel, Sh
     from symdistill.students.shape import model_shape
 
     student = work.config.student
+    if isinstance(method, WithKnowledge):
+        method = method.inner
     if method.trains:
         place = work.student_directory(method)
         if not (place / CARD).exists():
             raise RunDirectoryError(
                 f"{method.label} has no trained student in {place}.", "Run `symdistill train` (or `run`) first."
             )
+        model = load_trained(work, place)
     else:
         place = locate_student(student)
-    model = TransformersModel.load(place, batch_size=student.batch_size, dtype=student.dtype, template=student.template)
+        model = TransformersModel.load(
+            place, batch_size=student.batch_size, dtype=student.dtype, template=student.template
+        )
     return model, model_shape(model.config)
+
+
+def load_trained(work: Workspace, place: Path) -> TransformersModel:
+    """A student of this run, under the one name that all equal students of the run share."""
+    from symdistill.models.transformers_local import TransformersModel
+
+    student = work.config.student
+    return TransformersModel.load(
+        original(work, place), batch_size=student.batch_size, dtype=student.dtype, template=student.template
+    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import os
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,21 @@ from symdistill.content import content_key, file_sha256
 from symdistill.errors import DataError, RunDirectoryError
 from symdistill.methods import Material, Method
 from symdistill.records import Example, Sampling, TrainingExample
-from symdistill.runs.directory import write_json
-from symdistill.runs.teaching import kept_for, pool
+from symdistill.runs.directory import cannot_write, write_json
+from symdistill.runs.knowing import (
+    base_path,
+    ensure_knowledge,
+    general_student,
+    keep_rationales,
+    knowledge_methods,
+    learned_from,
+    makers,
+    read_knowledge,
+)
+from symdistill.runs.teaching import pool
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.loops import ask
+from symdistill.students.settings import StudentSettings
 from symdistill.tasks import check_answer
 from symdistill.training.settings import LAYOUT
 
@@ -37,18 +49,25 @@ def train_students(work: Workspace) -> None:
     """
     work.check()
     rationales = pool(work)
-    plans = [(method, material_for(work, method, rationales)) for method in work.trained]
+    plain = [m for m in work.trained if not m.uses_knowledge]
+    plans = [(method, material_for(work, method, rationales)) for method in plain]
     examples = [(method, build_examples(method, material)) for method, material in plans]
     for (method, material), (_, built) in zip(plans, examples, strict=True):
         train_student(work, method, material, built)
-        gc.collect()  # the trainer and its parts refer to one another, and hold the weights and the optimiser's state
+    for maker in makers(work):
+        ensure_knowledge(work, maker, rationales)
+    for learner in knowledge_methods(work):
+        knowledge = read_knowledge(work, base_path(work, learner))
+        material = dataclasses.replace(material_for(work, learner, rationales), knowledge=knowledge)
+        start = general_student(work, learner) if learner.settings.init_from == "general" else None
+        train_student(work, learner, material, build_examples(learner, material), start=start)
 
 
 def material_for(work: Workspace, method: Method, rationales: Sequence[Any]) -> Material:
     """What a method may build from."""
     return Material(
-        examples=work.task.train,
-        rationales=kept_for(work, method, rationales),
+        examples=learned_from(work, method),
+        rationales=keep_rationales(work, method, rationales),
         demonstrations=work.demonstrations,
         seed=work.config.seed,
     )
@@ -65,12 +84,24 @@ def build_examples(method: Method, material: Material) -> list[TrainingExample]:
     return examples
 
 
-def train_student(work: Workspace, method: Method, material: Material, examples: list[TrainingExample]) -> Path:
-    """Train one student, or find it trained."""
+def train_student(
+    work: Workspace,
+    method: Method,
+    material: Material,
+    examples: list[TrainingExample],
+    *,
+    target: Path | None = None,
+    start: StudentSettings | None = None,
+) -> Path:
+    """Train one student, or find it trained, here or for another method of the run that trains exactly alike.
+
+    `target` None: where the method's student is kept. `start` None: the run's student; another one is trained further.
+    """
     from symdistill.models.weights import directory_fingerprint
     from symdistill.students.loading import load_student, locate_student
     from symdistill.training import train
 
+    begin = start or work.config.student
     settings = work.config.training_for(method)
     seed = work.config.seed if settings.seed is None else settings.seed
     dev: list[Example] = []
@@ -82,12 +113,12 @@ def train_student(work: Workspace, method: Method, material: Material, examples:
             "examples": [dataclasses.asdict(e) for e in examples],
             "training": settings.model_dump(mode="json", exclude=set(LAYOUT)),
             "student": work.config.student.model_dump(mode="json", exclude={"model", "batch_size", "dtype"}),
-            "base": directory_fingerprint(locate_student(work.config.student)),
+            "base": directory_fingerprint(locate_student(begin)),
             "groups": dict(method.group_weights),
             "seed": seed,
         },
     )
-    target = work.student_directory(method)
+    target = target or work.student_directory(method)
     card = read_card(target)
     if card and card["fingerprint"] == fingerprint:
         work.progress.start("training")
@@ -95,7 +126,12 @@ def train_student(work: Workspace, method: Method, material: Material, examples:
         return target
     if target.exists():
         shutil.rmtree(target)
-    student = load_student(work.config.student, for_training=True)
+    if twin := _twin(work, fingerprint):
+        share_student(twin, target, method.label)
+        work.progress.start("training")
+        work.progress.finish(f"{method.label}   trained already, as {twin.relative_to(work.directory.path)}")
+        return target
+    student = load_student(begin, for_training=True)
     result = train(
         student,
         examples,
@@ -125,7 +161,58 @@ def train_student(work: Workspace, method: Method, material: Material, examples:
         work.progress.note(f"            {method.label}: {finding}")
     for left in work.directory.checkpoints.glob(f"{method.label}-????????"):
         shutil.rmtree(left, ignore_errors=True)  # those of trainings that were given up as well
+    del student
+    gc.collect()  # the trainer and its parts refer to one another, and hold the weights and the optimiser's state
     return target
+
+
+def _twin(work: Workspace, fingerprint: str) -> Path | None:
+    """The first finished student of this run with this fingerprint."""
+    for place in trained_places(work):
+        card = read_card(place)
+        if card and card["fingerprint"] == fingerprint:
+            return place
+    return None
+
+
+def trained_places(work: Workspace) -> Iterator[Path]:
+    """Where the run keeps students, those of its methods first."""
+    for method in work.trained:
+        yield work.student_directory(method)
+    for method in knowledge_methods(work):
+        yield work.directory.general(method.label)
+
+
+def original(work: Workspace, place: Path) -> Path:
+    """The first place in the run with this very student: what one of its names was asked, is asked for all."""
+    card = read_card(place)
+    return (_twin(work, card["fingerprint"]) if card else None) or place
+
+
+def share_student(source: Path, target: Path, label: str) -> None:
+    """Put a trained student in a second place: its files are linked, or copied where that is not possible.
+
+    Raises:
+        RunDirectoryError: the place cannot be written.
+    """
+    scratch = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(source, scratch, copy_function=_link, ignore=shutil.ignore_patterns(CARD))
+        scratch.rename(target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    card = read_card(source) or {}
+    write_json(target / CARD, {**card, "method": label, "trained_as": card.get("trained_as", card.get("method"))})
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def read_card(target: Path) -> dict[str, Any] | None:

@@ -14,7 +14,10 @@ from typing import Any
 
 from symdistill.students.settings import StudentSettings
 
-_FILES = ("task.path", "task.eval_path", "teacher.demonstrations", "curation.embedding_model", "store")
+_FILES = (
+    *("task.path", "task.eval_path", "teacher.demonstrations", "curation.embedding_model", "store"),
+    *("knowledge.path", "knowledge.retrieval.embedding_model"),
+)
 _FILE_BACKENDS = ("recorded", "llama_cpp", "transformers")
 _BUILT_IN = StudentSettings().model  # a name of our own, whatever lies beside the configuration
 
@@ -31,23 +34,30 @@ def change_paths(data: Mapping[str, Any], change: Change) -> dict[str, Any]:
         if isinstance(value, Path) or (isinstance(value, str) and value):
             section[name] = change(key, str(value), certain)
 
+    def teacher_at(section: Any, key: str) -> None:
+        name = section.get("model") if isinstance(section, dict) else None
+        backend, colon, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
+        if colon and backend.strip() in _FILE_BACKENDS and rest.strip():
+            certain = backend.strip() != "transformers"
+            section["model"] = f"{backend.strip()}:{change(key, rest.strip(), certain)}"
+
     for key in _FILES:
-        section, _, name = key.rpartition(".")
-        at(found.get(section) if section else found, name, key, certain=True)
+        *sections, name = key.split(".")
+        holder: Any = found
+        for section in sections:
+            holder = holder.get(section) if isinstance(holder, dict) else None
+        at(holder, name, key, certain=True)
     several = found.get("methods")
     entries = {"method": found.get("method")}
     entries |= {f"methods.{i}": m for i, m in enumerate(several if isinstance(several, (list, tuple)) else ())}
     for place, entry in entries.items():
-        own = entry.get("curation") if isinstance(entry, dict) else None
-        at(own, "embedding_model", f"{place}.curation.embedding_model", certain=True)
-    student, teacher = found.get("student"), found.get("teacher")
+        if isinstance(entry, dict):
+            at(entry.get("curation"), "embedding_model", f"{place}.curation.embedding_model", certain=True)
+            teacher_at(entry.get("analysis"), f"{place}.analysis.model")
+    student = found.get("student")
     if isinstance(student, dict) and student.get("model") != _BUILT_IN:
         at(student, "model", "student.model", certain=False)
-    if isinstance(teacher, dict) and isinstance(teacher.get("model"), str):
-        backend, colon, rest = teacher["model"].partition(":")
-        if colon and backend.strip() in _FILE_BACKENDS and rest.strip():
-            certain = backend.strip() != "transformers"
-            teacher["model"] = f"{backend.strip()}:{change('teacher.model', rest.strip(), certain)}"
+    teacher_at(found.get("teacher"), "teacher.model")
     return found
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-from symdistill.errors import DataError
+from symdistill.errors import ConfigError, DataError
 from symdistill.progress import Progress, Silent
 from symdistill.runs.api import FinishedRun, open_run
 from symdistill.runs.config import RunConfig
 from symdistill.runs.directory import RunDirectory
 from symdistill.runs.judging import evaluate_students, held_out
+from symdistill.runs.knowing import ensure_knowledge, knowledge_methods, makers, price_analyses
 from symdistill.runs.learning import train_students
 from symdistill.runs.reporting import report_run
-from symdistill.runs.teaching import curate_replies, edited_by_hand, price_teacher, sample_teacher
+from symdistill.runs.teaching import curate_replies, edited_by_hand, pool, price_teacher, sample_teacher
 from symdistill.runs.workspace import Workspace, workspace
 from symdistill.sampling.estimate import Estimate
 
@@ -25,19 +27,33 @@ def run_all(config: RunConfig, path: Path, progress: Progress | None = None) -> 
         SymdistillError: whatever stops a stage; what earlier stages did is kept, and the same call goes on.
     """
     with workspace(config, path, progress) as work:
-        preflight(work, fetch=True)
-        if work.needs_teacher or config.evaluation.teacher:
-            sample_teacher(work)
-        if work.needs_teacher and edited_by_hand(work):
-            work.progress.note(
-                " curation   rationales.jsonl was edited by hand and is kept; `symdistill curate` writes it anew"
-            )
-        elif work.needs_teacher:
-            curate_replies(work)
+        collect(work)
         train_students(work)
         evidence = evaluate_students(work)
         report_run(work, evidence, command=work.directory.command)
     return open_run(path)
+
+
+def collect(work: Workspace) -> None:
+    """The teacher's replies, bought and curated. Raises as `run_all`."""
+    preflight(work, fetch=True)
+    if work.needs_teacher or work.config.evaluation.teacher:
+        sample_teacher(work)
+    if work.needs_teacher and edited_by_hand(work):
+        work.progress.note(
+            " curation   rationales.jsonl was edited by hand and is kept; `symdistill curate` writes it anew"
+        )
+    elif work.needs_teacher:
+        curate_replies(work)
+
+
+def build_knowledge(work: Workspace) -> list[Path]:
+    """The knowledge bases of a run, built up to date. Raises ConfigError where no method asks for one."""
+    if not knowledge_methods(work):
+        raise ConfigError("No method of this configuration learns from mistakes.", "Add `nesycd` to `methods`.")
+    collect(work)
+    rationales = pool(work)
+    return [ensure_knowledge(work, method, rationales) for method in makers(work)]
 
 
 def preflight(work: Workspace, *, fetch: bool) -> None:
@@ -79,7 +95,8 @@ def price(
     work = Workspace(config, RunDirectory(path), progress or Silent())
     try:
         preflight(work, fetch=False)
-        return price_teacher(work)
+        found = price_teacher(work)
+        return replace(found, later=price_analyses(work)) if found else None
     finally:
         if "store" in work.__dict__:
             work.store.close()

@@ -25,6 +25,7 @@ from symdistill.evaluation.report_data import (
 from symdistill.runs.directory import write_json
 from symdistill.runs.judging import Evidence
 from symdistill.runs.learning import read_card
+from symdistill.runs.measuring import calibration_summaries, knowledge_summary
 from symdistill.runs.teaching import held_out_requests, open_teacher
 from symdistill.runs.workspace import Workspace
 
@@ -50,6 +51,8 @@ def report_run(work: Workspace, evidence: Evidence, *, command: str) -> Path:
         answers=[MethodAnswers(s.row.method, s.row.decoding, s.row.samples, s.predictions) for s in evidence.scored],
         examples=evidence.questions,
         teacher_rationales=teacher_rationales(work),
+        knowledge=knowledge_summary(work, evidence.measured, evidence.shown),
+        calibrations=calibration_summaries(evidence.measured),
         provenance=provenance(manifest),
         notes=notes(work),
     )
@@ -167,7 +170,8 @@ def histories(work: Workspace) -> list[TrainingHistory]:
     found = []
     for method in work.trained:
         card = read_card(work.student_directory(method)) or {}
-        found.append(TrainingHistory(method.label, points[method.label], card.get("examples")))
+        trained_as = card.get("trained_as", method.label)  # a student that several methods share was trained once
+        found.append(TrainingHistory(method.label, points[trained_as], card.get("examples")))
     return found
 
 

@@ -20,7 +20,7 @@ from symdistill.errors import ConfigError, DataError
 from symdistill.methods import Method
 from symdistill.models.base import LanguageModel
 from symdistill.models.registry import load_teacher
-from symdistill.models.settings import Price
+from symdistill.models.settings import Price, TeacherSettings
 from symdistill.prompts import teacher_messages
 from symdistill.records import Completion, Example, Failure, Rationale, Request, Sampling
 from symdistill.runs.directory import forget, write_text
@@ -96,15 +96,18 @@ def open_teacher(work: Workspace) -> LanguageModel:
     return load_teacher(work.config.teacher, [*work.task.train, *work.task.evaluation])
 
 
-def teacher_price(work: Workspace) -> Price | None:
+def teacher_price(work: Workspace, settings: TeacherSettings | None = None) -> Price | None:
     """What the teacher's tokens cost, None when nobody knows."""
-    teacher = work.config.teacher
+    teacher = settings or work.config.teacher
     return price_of(teacher.model or "", teacher.price, teacher.base_url)
 
 
-def teacher_sampler(work: Workspace, model: LanguageModel) -> Sampler:
-    """A sampler with the teacher's limits and budget. Raises ConfigError for a budget without a known price."""
-    teacher = work.config.teacher
+def teacher_sampler(work: Workspace, model: LanguageModel, settings: TeacherSettings | None = None) -> Sampler:
+    """A sampler with the teacher's limits and budget. Raises ConfigError for a budget without a known price.
+
+    `settings` None: those of the run's teacher. All that a run asks of teachers counts against one budget.
+    """
+    teacher = settings or work.config.teacher
     return Sampler(
         work.store,
         model,
@@ -115,7 +118,7 @@ def teacher_sampler(work: Workspace, model: LanguageModel) -> Sampler:
             tokens_per_minute=teacher.tokens_per_minute,
         ),
         budget=Budget(usd=teacher.budget_usd, tokens=teacher.budget_tokens),
-        price=teacher_price(work),
+        price=teacher_price(work, teacher),
         retry_failures=teacher.retry_failures,
         progress=work.progress,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from symdistill.errors import ConfigError
 from symdistill.methods import Method
+from symdistill.methods.nesycd import Nesycd
 from symdistill.progress import Progress, Silent
 from symdistill.prompts import Demonstration, read_demonstrations
 from symdistill.runs.config import RunConfig
@@ -68,6 +69,9 @@ class Workspace:
 
     def check(self) -> None:
         """What can be known to be wrong before anything is spent. Raises ConfigError."""
+        for method in self.methods:
+            if isinstance(method, Nesycd):
+                self._check_knowledge(method)
         if self.config.evaluation.teacher and not self.config.teacher.model:
             raise ConfigError("`evaluation.teacher` is set, and no teacher is named.", "Set `teacher.model`.")
         if self.needs_teacher and not self.config.teacher.model:
@@ -75,6 +79,19 @@ class Workspace:
             raise ConfigError(
                 f"{wanting}, and no teacher is named.",
                 "Set `teacher.model`, for example openai:gpt-4o-mini, or `dataset` for rationales the rows carry.",
+            )
+
+    def _check_knowledge(self, method: Nesycd) -> None:
+        path = self.config.knowledge.path
+        if path is not None and not path.exists():
+            raise ConfigError(
+                f"There is no knowledge base at {path} (`knowledge.path`).",
+                "Correct the path, or leave it out to have the run build its own.",
+            )
+        if path is None and self.config.analysis_for(method).model in (None, "dataset"):
+            raise ConfigError(
+                f"{method.label} asks a teacher about the student's mistakes, and `dataset` cannot answer.",
+                f"Name one that can: `analysis: {{model: openai:gpt-4o-mini}}` in the entry of {method.label}.",
             )
 
 

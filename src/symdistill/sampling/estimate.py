@@ -18,7 +18,8 @@ class Estimate:
     """Of `planned` different requests `stored` have a reply, `given_up` were declined for good, `to_buy` are left.
 
     `most` is an upper bound for one try of each, `expected` what it takes if the rest is like the replies stored
-    already (None when there are none). Dollars are None when the price is not known.
+    already (None when there are none). Dollars are None when the price is not known. `later` is about requests that
+    depend on replies nobody has yet, at most.
     """
 
     planned: int
@@ -29,6 +30,7 @@ class Estimate:
     most_usd: float | None
     expected_tokens: int | None
     expected_usd: float | None
+    later: Estimate | None = None
 
 
 def estimate(

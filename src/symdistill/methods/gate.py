@@ -1,0 +1,147 @@
+"""Knowledge when the student is unsure: the gate of NesyCD, for any trained student.
+
+The confidence of a reply is the mean over its first 16 tokens of 100·|p1 − p2|, the two largest probabilities of each
+step at the gate's temperature, decoded greedily from the full prompt with the question. Above the threshold the reply
+simply goes on: the prompt is read once. Otherwise it ends there, the items that fit the question are retrieved, and
+the student is asked again with them. `always` and `never` ask once, with and without knowledge.
+
+With self-consistency the greedy beginning decides, and all samples are drawn from the prompt it decided for. A
+question that no item fits is answered directly, and nothing has to be decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from symdistill.methods.base import Ask, Knowledge, Material, Method, Reply, draw
+from symdistill.records import GATE_TOKENS, Completion, Example, Message, Sampling, TrainingExample
+
+if TYPE_CHECKING:
+    from symdistill.knowledge.items import KnowledgeItem
+
+GateMode = Literal["confidence", "always", "never"]
+GATE_TEMPERATURE = 0.6
+RELEASED_THRESHOLD = 68.0
+"""The threshold of NesyCD's released code, for a student whose own was not calibrated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """When knowledge is retrieved. A `threshold` of 0 or less never retrieves, one of 100 or more always does."""
+
+    mode: GateMode = "confidence"
+    threshold: float = RELEASED_THRESHOLD
+    temperature: float = GATE_TEMPERATURE
+
+    @property
+    def decided(self) -> GateMode:
+        """The mode; where the threshold leaves nothing to measure, what it comes to."""
+        if self.mode == "confidence" and not 0 < self.threshold < 100:
+            return "never" if self.threshold <= 0 else "always"
+        return self.mode
+
+    def sampling(self, sampling: Sampling, samples: int) -> Sampling:
+        """How the deciding reply is drawn. Where samples follow it, only its beginning is wanted."""
+        if _is_greedy(sampling, samples):
+            return replace(sampling, top_two_at=self.temperature, go_on_above=self.threshold)
+        return Sampling(
+            max_tokens=min(sampling.max_tokens, GATE_TOKENS),
+            seed=sampling.seed,
+            top_two_at=self.temperature,
+            go_on_above=self.threshold,
+        )
+
+
+def answer_gated(
+    method: Method,
+    gate: Gate,
+    knowledge: Knowledge,
+    ask: Ask,
+    model: str,
+    examples: Sequence[Example],
+    sampling: Sampling,
+    samples: int = 1,
+) -> list[Reply]:
+    """A reply to each example, in order; one that failed has no completion."""
+    mode = gate.decided
+    found: list[Sequence[KnowledgeItem]] = [()] * len(examples)
+    if mode != "never":
+        found = [tuple(items) for items in knowledge.retriever.retrieve_many(examples)]
+    first: dict[int, list[Completion]] = {}
+    if mode == "confidence":
+        doubtful = [i for i, items in enumerate(found) if items]
+        prompts = [(examples[i], method.prompt(examples[i])) for i in doubtful]
+        decided = draw(ask, model, prompts, gate.sampling(sampling, samples)) if prompts else []
+        first = dict(zip(doubtful, decided, strict=True))
+    sure = {i for i, replies in first.items() if replies and replies[0].finish_reason != "unsure"}
+    shown = [() if i in sure else items for i, items in enumerate(found)]
+    # A sure greedy reply is the answer; and where the shorter prompt failed, the longer one would.
+    over = {i for i, replies in first.items() if not replies or (i in sure and _is_greedy(sampling, samples))}
+    left = [i for i in range(len(examples)) if i not in over]
+    prompts = [(examples[i], prompt_for(method, examples[i], shown[i])) for i in left]
+    drawn = dict(zip(left, draw(ask, model, prompts, sampling, samples) if prompts else [], strict=True))
+    return [
+        Reply(
+            completions=drawn.get(i, first.get(i, [])),
+            before=first.get(i, []) if i in drawn else (),
+            knowledge=shown[i] if i in drawn else (),
+            confidence=confidence_of(first[i][0]) if first.get(i) else None,
+        )
+        for i in range(len(examples))
+    ]
+
+
+def prompt_for(method: Method, example: Example, items: Sequence[KnowledgeItem]) -> tuple[Message, ...]:
+    """The prompt with these items; without any it is the method's own."""
+    from symdistill.knowledge.block import knowledge_block
+
+    return method.prompt_with(example, knowledge_block(items)) if items else method.prompt(example)
+
+
+def confidence_of(completion: Completion) -> float | None:
+    """The mean margin of a reply's beginning, 0 to 100; None where it was not measured."""
+    from symdistill.evaluation.calibration import margin_of
+
+    return margin_of(completion.top_two) if completion.top_two else None
+
+
+def _is_greedy(sampling: Sampling, samples: int) -> bool:
+    return samples == 1 and sampling.temperature == 0
+
+
+class WithKnowledge(Method):
+    """A student that was trained by any method, asked with a knowledge base and a gate."""
+
+    uses_knowledge = True
+
+    def __init__(self, inner: Method, gate: Gate, knowledge: Knowledge, label: str) -> None:
+        settings = inner.settings.model_copy(update={"label": label})
+        super().__init__(settings, student_instruction=inner.student_instruction)
+        self.inner = inner
+        self._gate = gate
+        self._knowledge = knowledge
+
+    @property
+    def votes(self) -> int | None:
+        return self.inner.votes
+
+    def training_examples(self, material: Material) -> list[TrainingExample]:
+        return self.inner.training_examples(material)
+
+    def prompt(self, example: Example) -> tuple[Message, ...]:
+        return self.inner.prompt(example)
+
+    def prompt_with(self, example: Example, knowledge: str) -> tuple[Message, ...]:
+        return self.inner.prompt_with(example, knowledge)
+
+    def answer(
+        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
+    ) -> list[Reply]:
+        return answer_gated(self.inner, self._gate, self._knowledge, ask, model, examples, sampling, samples)
+
+    def predict(
+        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
+    ) -> list[list[Completion]]:
+        return [list(reply.completions) for reply in self.answer(ask, model, examples, sampling, samples)]

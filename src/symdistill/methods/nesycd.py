@@ -1,0 +1,171 @@
+"""`nesycd`: Neural-Symbolic Collaborative Distillation (Liao et al. 2024, arXiv 2409.13203).
+
+1. *General distillation.* std-cot gives a first student S_P (`general`: single keys of `training` for it).
+2. *Demonstrations.* S_P answers the training questions; its mistakes are kept with its whole replies.
+3. *Symbolic distillation.* About each mistake the teacher writes two notes, a learning summary and supplementary
+   knowledge, which become items of a knowledge base (`knowledge.building`, `knowledge.refinement`; `analysis`: single
+   keys of `teacher` for these calls). Questions answered correctly carry no knowledge.
+4. *Augmented distillation.* The student S_E learns
+
+       L = L_AD + λ1·L_AP + λ2·L_DC
+
+       ad    q + k → r, a     augmented distillation: questions with knowledge and a kept rationale
+       ap    q + k → a        answer prediction: questions with knowledge and a gold answer
+       dc    q → r, a         direct chain of thought: every question with a kept rationale
+
+   k are the question's own items (`train_knowledge: own`) or those retrieved for it, its own left out (`retrieved`).
+5. *Gated inference* (`methods.gate`). Where S_E is unsure of its direct reply, it answers with retrieved items.
+
+Where the paper is silent: λ1 = λ2 = 1; S_E starts from the base model (`init_from: general`: from S_P). A λ of 0
+leaves its group out. Token means are taken inside each group, so λ means what it says whatever the lengths.
+
+Departures. *ap* asks for the answer alone in so many words: with the prompt of *ad* the student could not tell whether
+to reason, and the short completions of *ap* would teach it not to. An item that leaks its question's answer or copies
+the question is not shown for it (`knowledge.retrieval.exclude_leaking`). The threshold is calibrated on questions cut
+from train that neither S_E nor the knowledge base has seen (`dev_fraction`); the released code fixes 68
+(`threshold: 68`). Its gate reads the prompt without the question and has no value for a reply that ends at once; ours
+reads the whole prompt, and the end token is a step like any other. The code trains step 1 for 10 epochs and step 4
+for 3; here both take `training.num_train_epochs` unless `general` says otherwise. The wrong reply is shown to the
+teacher without its loops and with 256 words at most, as in the code; `show_gold` adds the right answer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from symdistill.curation.completion import final_completion
+from symdistill.errors import DataError
+from symdistill.methods.base import Ask, Knowledge, Material, Method, MethodSettings, Reply
+from symdistill.methods.gate import GATE_TEMPERATURE, Gate, GateMode, answer_gated, prompt_for
+from symdistill.methods.std_cot import first_samples
+from symdistill.prompts import cue, wording
+from symdistill.records import Completion, Example, Message, Sampling, TrainingExample
+
+if TYPE_CHECKING:
+    from symdistill.knowledge.items import KnowledgeItem
+
+AT_INFERENCE = ("gate", "threshold", "gate_temperature", "rule", "within")
+"""Settings that decide how a trained student is asked, and nothing of what it is."""
+
+_LEAKING = frozenset({"leaks_answer", "copies_question"})
+
+
+class NesycdSettings(MethodSettings):
+    """The choices of the module's text, by step."""
+
+    general: Mapping[str, Any] = Field(default_factory=dict)
+    """Step 1: single keys of `training`."""
+    analysis: Mapping[str, Any] = Field(default_factory=dict)
+    """Step 3: single keys of `teacher`. Where nothing is said: greedy, 512 tokens."""
+    show_gold: bool = False
+    samples: PositiveInt = 1
+    """Rationales of a question at most, in steps 1 and 4."""
+    train_knowledge: Literal["own", "retrieved"] = "own"
+    init_from: Literal["base", "general"] = "base"
+    lambda_ap: NonNegativeFloat = 1.0
+    lambda_dc: NonNegativeFloat = 1.0
+    gate: GateMode = "confidence"
+    threshold: Annotated[float, Field(ge=0, le=100)] | Literal["calibrated"] = "calibrated"
+    """Confidence, 0 to 100, above which the student answers directly."""
+    gate_temperature: PositiveFloat = GATE_TEMPERATURE
+    rule: Literal["best", "cheapest"] = "best"
+    """The calibrated threshold: that of the best dev accuracy, or the cheapest that loses less than `within`."""
+    within: NonNegativeFloat = 0.01
+    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of each task's labelled training questions kept apart to calibrate the gate and measure the items."""
+
+
+class Nesycd(Method):
+    """L_AD + λ1·L_AP + λ2·L_DC, and knowledge at inference where the student is unsure."""
+
+    settings_type = NesycdSettings
+    settings: NesycdSettings
+    uses_knowledge = True
+
+    def __init__(self, settings: NesycdSettings, *, student_instruction: str = "") -> None:
+        super().__init__(settings, student_instruction=student_instruction)
+        self._knowledge: Knowledge | None = None
+
+    @property
+    def group_weights(self) -> Mapping[str, float]:
+        return {"ad": 1.0, "ap": self.settings.lambda_ap, "dc": self.settings.lambda_dc}
+
+    def training_examples(self, material: Material) -> list[TrainingExample]:
+        """Raises DataError where no training question has knowledge."""
+        chosen: defaultdict[str, list[str]] = defaultdict(list)
+        for rationale in first_samples(material.rationales, self.settings.samples):
+            chosen[rationale.example_id].append(final_completion(rationale))
+        found = self.knowledge_of(material)
+        if not any(found):
+            raise DataError(
+                f"{self.label} has no knowledge to train with: no active item fits a training question.",
+                "Look at `symdistill knowledge list` and knowledge.json of the run; with a base from elsewhere set "
+                "`train_knowledge: retrieved`.",
+            )
+        examples: list[TrainingExample] = []
+        for example, items in zip(material.examples, found, strict=True):
+            direct, completions = self.prompt(example), chosen[example.id]
+            if items:
+                known = prompt_for(self, example, items)
+                examples += [TrainingExample(example.id, known, text, group="ad") for text in completions]
+                if example.answer is not None and self.settings.lambda_ap:
+                    examples.append(TrainingExample(example.id, answer_only(known), cue(example.answer), group="ap"))
+            if self.settings.lambda_dc:
+                examples += [TrainingExample(example.id, direct, text, group="dc") for text in completions]
+        return examples
+
+    def knowledge_of(self, material: Material) -> list[Sequence[KnowledgeItem]]:
+        """The items each training question is trained with."""
+        if material.knowledge is None:
+            raise DataError(f"{self.label} needs a knowledge base.", "Run `symdistill knowledge build` first.")
+        retriever = material.knowledge.retriever
+        if self.settings.train_knowledge == "retrieved":
+            return [tuple(items) for items in retriever.retrieve_many(material.examples, exclude_own=True)]
+        own: defaultdict[str, list[KnowledgeItem]] = defaultdict(list)
+        for kind in retriever.settings.kinds:
+            for item in material.knowledge.items:
+                if item.kind != kind or (retriever.settings.exclude_leaking and not _LEAKING.isdisjoint(item.flags)):
+                    continue
+                for source in item.sources:
+                    own[source].append(item)
+        return [tuple(own[example.id]) for example in material.examples]
+
+    def prepare(self, material: Material) -> None:
+        self._knowledge = material.knowledge
+
+    @property
+    def gate(self) -> Gate:
+        """The gate at inference: with the threshold that was set, else the calibrated one."""
+        settings, threshold = self.settings, self.settings.threshold
+        if threshold == "calibrated":
+            found = self._knowledge.threshold if self._knowledge else None
+            if found is None:
+                raise DataError(
+                    f"The gate of {self.label} is not calibrated yet.", "Run `symdistill evaluate`, or set `threshold`."
+                )
+            threshold = found
+        return Gate(settings.gate, threshold, settings.gate_temperature)
+
+    def answer(
+        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
+    ) -> list[Reply]:
+        """A student in training, which has no knowledge base before it yet, answers directly."""
+        if self._knowledge is None or self.settings.gate == "never":
+            return [Reply(row) for row in super().predict(ask, model, examples, sampling, samples)]
+        gate = Gate("always") if self.settings.gate == "always" else self.gate
+        return answer_gated(self, gate, self._knowledge, ask, model, examples, sampling, samples)
+
+    def predict(
+        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
+    ) -> list[list[Completion]]:
+        return [list(reply.completions) for reply in self.answer(ask, model, examples, sampling, samples)]
+
+
+def answer_only(prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The prompt with a last line that asks for the answer alone."""
+    last = prompt[-1]
+    return (*prompt[:-1], Message(last.role, f"{last.content}\n{wording('answer_only')}"))

@@ -1,0 +1,291 @@
+"""The third stage of a method with knowledge: a first student's mistakes, and the items a teacher makes of them.
+
+Methods of a run that ask for the same knowledge share one base, and the first student with everyone who is trained
+alike. Every reply, the student's and the teacher's, is in the store: whenever the process ends, the same command finds
+what was done and buys nothing twice. Items enter the base in one transaction; those that are there, and what people
+made of them, stay.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from symdistill.errors import RunDirectoryError
+from symdistill.evaluation.scoring import predict
+from symdistill.knowledge.base import KnowledgeBase
+from symdistill.knowledge.building import (
+    REPLY_WORDS,
+    BuildReport,
+    ErrorCase,
+    analysis_requests,
+    error_cases,
+    items_from,
+)
+from symdistill.knowledge.refinement import refine
+from symdistill.knowledge.retrieval import Retriever
+from symdistill.methods import Method
+from symdistill.methods.base import Knowledge
+from symdistill.methods.nesycd import Nesycd
+from symdistill.methods.std_cot import StdCot, StdCotSettings
+from symdistill.models.registry import load_teacher
+from symdistill.records import Example, Rationale, Sampling
+from symdistill.runs.directory import write_json
+from symdistill.runs.teaching import kept_for, teacher_price, teacher_sampler
+from symdistill.runs.workspace import Workspace
+from symdistill.sampling.estimate import Estimate, estimate
+from symdistill.sampling.prices import FREE
+from symdistill.sampling.sampler import Sampled, Sampler
+from symdistill.students.settings import StudentSettings
+
+BUILT_BY = "knowledge build"
+
+
+def knowledge_methods(work: Workspace) -> list[Nesycd]:
+    """The methods of the run that learn from a student's mistakes."""
+    return [m for m in work.methods if isinstance(m, Nesycd)]
+
+
+def dev_questions(work: Workspace, method: Nesycd) -> list[Example]:
+    """The labelled training questions kept apart for calibration: of each task the same share, at least one of two."""
+    by_task: defaultdict[str, list[str]] = defaultdict(list)
+    for example in work.task.train:
+        if example.answer is not None:
+            by_task[example.task].append(example.id)
+    chosen: set[str] = set()
+    for task, ids in sorted(by_task.items()):
+        count = max(round(method.settings.dev_fraction * len(ids)), 1)
+        if count < len(ids):
+            chosen.update(random.Random(f"{work.config.seed}:dev:{task}").sample(sorted(ids), count))
+    return [e for e in work.task.train if e.id in chosen]
+
+
+def learned_from(work: Workspace, method: Method) -> list[Example]:
+    """The training questions a method learns from: all but its dev questions."""
+    if not isinstance(method, Nesycd):
+        return list(work.task.train)
+    apart = {e.id for e in dev_questions(work, method)}
+    return [e for e in work.task.train if e.id not in apart]
+
+
+def general_method(method: Nesycd) -> StdCot:
+    """The method of the first student: std-cot, with nothing changed that the configuration does not change."""
+    own = method.settings
+    settings = StdCotSettings(
+        name="std-cot",
+        label=f"{method.label}-general",
+        training=own.general,
+        curation=own.curation,
+        samples=own.samples,
+    )
+    return StdCot(settings, student_instruction=method.student_instruction)
+
+
+def train_general(work: Workspace, method: Nesycd, rationales: Sequence[Rationale]) -> Path:
+    """The first student, trained or found. Where S_E starts from it, it has not seen the dev questions either."""
+    from symdistill.runs.learning import build_examples, material_for, train_student
+
+    general = general_method(method)
+    material = material_for(work, general, rationales)
+    if method.settings.init_from == "general":
+        known = {e.id for e in learned_from(work, method)}
+        material = dataclasses.replace(
+            material,
+            examples=[e for e in material.examples if e.id in known],
+            rationales=[r for r in material.rationales if r.example_id in known],
+        )
+    examples = build_examples(general, material)
+    return train_student(work, general, material, examples, target=work.directory.general(method.label))
+
+
+def general_student(work: Workspace, method: Nesycd) -> StudentSettings:
+    """The first student as one that is trained further."""
+    place = work.directory.general(maker_of(work, method).label)
+    return work.config.student.model_copy(update={"model": str(place)})
+
+
+def recipe(work: Workspace, method: Nesycd) -> dict[str, Any]:
+    """What decides which knowledge a method asks for; methods with one recipe share a base."""
+    teacher = work.config.analysis_for(method)
+    settings = method.settings
+    return {
+        "training": work.config.training_for(general_method(method)).model_dump(mode="json"),
+        "curation": work.config.curation_for(general_method(method)).model_dump(mode="json"),
+        "general": {"samples": settings.samples, "dev_left_out": settings.init_from == "general"},
+        "teacher": {
+            name: getattr(teacher, name) for name in ("model", "temperature", "max_tokens", "top_p", "top_k", "stop")
+        },
+        "show_gold": settings.show_gold,
+        "dev_fraction": settings.dev_fraction,
+    }
+
+
+def base_path(work: Workspace, method: Nesycd) -> Path:
+    """The knowledge base of a method: the one that is given, the run's, or, where methods of one run ask for different
+    knowledge, one named after the first that asks for it."""
+    if work.config.knowledge.path is not None:
+        return work.config.knowledge.path
+    found = work.directory.knowledge
+    maker = maker_of(work, method)
+    return found if maker is makers(work)[0] else found.with_name(f"knowledge-{maker.label}.sqlite")
+
+
+def maker_of(work: Workspace, method: Nesycd) -> Nesycd:
+    """The first method of the run with the same recipe; it makes the knowledge for all of them."""
+    wanted = recipe(work, method)
+    return next(other for other in knowledge_methods(work) if recipe(work, other) == wanted)
+
+
+def makers(work: Workspace) -> list[Nesycd]:
+    """The methods that make knowledge, for themselves and for others of the run."""
+    return [method for method in knowledge_methods(work) if maker_of(work, method) is method]
+
+
+def ensure_knowledge(work: Workspace, method: Nesycd, rationales: Sequence[Rationale]) -> Path:
+    """The knowledge base of one of the `makers`, built as far as it is not; returns its path.
+
+    Raises:
+        BudgetExhausted, ServerUnreachable, AccessDenied, Interrupted: everything bought so far is stored.
+        TrainingError, DataError: the first student cannot be trained.
+    """
+    given = work.config.knowledge.path is not None
+    if not given or method.settings.init_from == "general":
+        train_general(work, method, rationales)
+    path = base_path(work, method)
+    if given:
+        with open_base(work, path):
+            return path
+    errors = find_errors(work, method)
+    with KnowledgeBase(path, report=work.progress.note) as base:
+        report = analyse(work, method, errors, base)
+    write_build_report(path, work, method, errors, report)
+    return path
+
+
+def find_errors(work: Workspace, method: Nesycd) -> list[ErrorCase]:
+    """Step 2: the first student answers what it learned from, greedily; its mistakes."""
+    from symdistill.runs.judging import load_trained
+
+    place = work.directory.general(method.label)
+    model = load_trained(work, place)
+    asked = [e for e in learned_from(work, method) if e.answer is not None]
+    sampling = Sampling(max_tokens=work.config.evaluation_for(method).max_new_tokens, seed=work.config.seed)
+    general = general_method(method)
+    with Sampler(work.store, model, run=f"{work.key}:student", price=FREE, progress=work.progress) as sampler:
+        stage = f"mistakes {method.label}"
+        rows = general.predict(lambda r: sampler.sample(r, stage=stage).completions, model.name, asked, sampling)
+    predictions = [predict(e, row, general.label) for e, row in zip(asked, rows, strict=True)]
+    return error_cases(asked, predictions)
+
+
+def analyse(work: Workspace, method: Nesycd, errors: Sequence[ErrorCase], base: KnowledgeBase) -> BuildReport:
+    """Step 3: the teacher is asked about what it was not asked yet; its notes become items, and are put in order."""
+    settings = work.config.analysis_for(method)
+    show_gold = method.settings.show_gold
+    model = load_teacher(settings, work.task.train)
+    requests = analysis_requests(errors, model.name, analysis_sampling(work, method), show_gold=show_gold)
+    work.progress.note(f" knowledge  {len(errors):,} mistakes · asking {model.name}")
+    sampled = Sampled({}, {}, 0, 0, 0, 0.0, 0)
+    if requests:
+        with teacher_sampler(work, model, settings) as sampler:
+            sampled = sampler.sample(requests, stage="knowledge")
+    items, report = items_from(
+        errors, requests, sampled.completions, sampled.failures, show_gold=show_gold, run=work.key
+    )
+    added = base.add(items, by=BUILT_BY, note=f"from {len(errors):,} mistakes of {method.label}")
+    if added or not base.path.with_suffix(".json").exists():  # else people may have worked on it since
+        base.apply(refine(base.items(status=None), {e.id: e for e in work.task.train}), by="refinement")
+    outcomes = " · ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report.counts.items())
+    stats = base.stats()
+    statuses = ", ".join(f"{count:,} {name}" for name, count in stats.statuses.items()) or "none"
+    work.progress.note(f"            {stats.items:,} items ({statuses})   {outcomes or 'no mistakes'}")
+    return report
+
+
+def analysis_sampling(work: Workspace, method: Nesycd) -> Sampling:
+    """How the teacher's notes are drawn."""
+    settings = work.config.analysis_for(method)
+    return Sampling(
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        seed=work.config.seed,
+        stop=settings.stop,
+    )
+
+
+def write_build_report(
+    path: Path, work: Workspace, method: Nesycd, errors: Sequence[ErrorCase], report: BuildReport
+) -> None:
+    """What became of every mistake, beside the base: knowledge.json."""
+    write_json(
+        path.with_suffix(".json"),
+        {
+            "method": method.label,
+            "base": path.name,
+            "asked": sum(e.answer is not None for e in learned_from(work, method)),
+            "errors": len(errors),
+            "analysed": len(errors) - len(report.without_items),
+            "outcomes": report.counts,
+            "built": [dataclasses.asdict(entry) for entry in report.built],
+        },
+    )
+
+
+def open_base(work: Workspace, path: Path) -> KnowledgeBase:
+    """A base that has to be there. Raises RunDirectoryError or StoreError."""
+    if not path.exists():
+        raise RunDirectoryError(
+            f"There is no knowledge base at {path}.", "Run `symdistill knowledge build` (or `run`) first."
+        )
+    return KnowledgeBase(path, create=False, report=work.progress.note)
+
+
+def read_knowledge(work: Workspace, path: Path) -> Knowledge:
+    """The active items of a base, and how they are found."""
+    with open_base(work, path) as base:
+        items = base.items()
+    return Knowledge(tuple(items), Retriever(items, work.config.knowledge.retrieval))
+
+
+def price_analyses(work: Workspace) -> Estimate | None:
+    """What asking about mistakes may cost at most: every question answered wrong, at the length that is shown of a
+    reply. None where nothing is asked, or all of it was."""
+    if work.config.knowledge.path is not None:
+        return None
+    found = None
+    for method in makers(work):
+        if base_path(work, method).with_suffix(".json").exists():
+            continue
+        settings = work.config.analysis_for(method)
+        model = load_teacher(settings, work.task.train)
+        longest = " ".join(["multiplying"] * REPLY_WORDS)
+        cases = [ErrorCase(e, longest, None) for e in learned_from(work, method) if e.answer is not None]
+        requests = analysis_requests(
+            cases, model.name, analysis_sampling(work, method), show_gold=method.settings.show_gold
+        )
+        one = estimate(requests, None, model, price=teacher_price(work, settings))
+        found = one if found is None else _sum(found, one)
+    return found
+
+
+def _sum(one: Estimate, other: Estimate) -> Estimate:
+    dollars = None if one.most_usd is None or other.most_usd is None else one.most_usd + other.most_usd
+    return dataclasses.replace(
+        one,
+        planned=one.planned + other.planned,
+        to_buy=one.to_buy + other.to_buy,
+        most_tokens=one.most_tokens + other.most_tokens,
+        most_usd=dollars,
+    )
+
+
+def keep_rationales(work: Workspace, method: Method, rationales: Sequence[Rationale]) -> list[Rationale]:
+    """The rationales a method learns from: none of a dev question."""
+    known = {e.id for e in learned_from(work, method)}
+    return [r for r in kept_for(work, method, rationales) if r.example_id in known]

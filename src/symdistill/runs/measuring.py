@@ -1,0 +1,281 @@
+"""What knowledge changes for a trained student, measured on the dev questions: the threshold of its gate, and the lift
+of each item. The test split is never looked at.
+
+Every dev question is answered directly, with the items retrieved for it, and once for each item with all but that one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from symdistill import content
+from symdistill.errors import DataError
+from symdistill.evaluation.calibration import (
+    Calibration,
+    DevCase,
+    agreement_of,
+    calibrate,
+    entropy_of,
+    margin_of,
+    probability_of,
+)
+from symdistill.evaluation.report_data import CalibrationSummary, ItemUse, KnowledgeSummary, TurnedQuestion
+from symdistill.evaluation.scoring import predict
+from symdistill.knowledge.items import KnowledgeItem, Use
+from symdistill.knowledge.utility import lifts
+from symdistill.methods.base import Ask, Knowledge, draw
+from symdistill.methods.gate import prompt_for
+from symdistill.methods.nesycd import Nesycd
+from symdistill.records import Completion, Example, Prediction, Request, Sampling
+from symdistill.runs.directory import write_json
+from symdistill.runs.knowing import base_path, dev_questions, open_base, read_knowledge
+from symdistill.runs.workspace import Workspace
+from symdistill.sampling.prices import FREE
+from symdistill.sampling.sampler import Sampler
+
+AGREEING = 5
+"""Samples whose agreement is compared with the gate's own score."""
+
+
+@dataclass(frozen=True, slots=True)
+class DevReply:
+    """A dev question answered directly and with `items`; without any of these both replies are the same."""
+
+    example: Example
+    items: Sequence[KnowledgeItem]
+    direct: Completion
+    known: Completion
+    case: DevCase
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found about one method's student."""
+
+    method: str
+    base: Path
+    replies: Sequence[DevReply]
+    calibration: Calibration | None
+
+
+def measure(work: Workspace, method: Nesycd) -> tuple[Knowledge, Measured | None]:
+    """The knowledge of a method with the threshold of its gate, and what was measured; nothing for `gate: never`.
+
+    Writes calibration-LABEL.json, and what each item changed into the knowledge base.
+
+    Raises:
+        DataError: there is no dev question to calibrate on. RunDirectoryError: no student, or no knowledge base.
+        Interrupted: Ctrl-C; the answers so far are stored.
+    """
+    path = base_path(work, method)
+    knowledge = read_knowledge(work, path)
+    if method.settings.gate == "never":
+        return knowledge, None
+    from symdistill.runs.judging import open_student
+
+    model, _ = open_student(work, method)
+    with Sampler(work.store, model, run=f"{work.key}:student", price=FREE, progress=work.progress) as sampler:
+
+        def ask(requests: Sequence[Request]) -> Mapping[str, Completion]:
+            return sampler.sample(requests, stage=f"dev {method.label}").completions
+
+        replies = dev_replies(work, method, knowledge, ask, model.name)
+        uses = item_uses(work, method, replies, ask, model.name)
+    with open_base(work, path) as base:
+        base.record_uses(uses)
+    calibration = chosen_threshold(method, replies) if method.settings.gate == "confidence" else None
+    measured = Measured(method.label, path, replies, calibration)
+    write_json(work.directory.calibration(method.label), _written(model.name, measured))
+    if calibration is None:
+        return knowledge, measured
+    point = calibration.choice.point
+    work.progress.note(
+        f" gate       {method.label}   threshold {calibration.threshold:.1f} ({calibration.rule} on {calibration.n:,} "
+        f"dev questions: accuracy {point.accuracy:.0%}, retrieval {point.retrieval_rate:.0%})"
+        + ("" if method.settings.threshold == "calibrated" else f"; `threshold: {method.settings.threshold:g}` is used")
+    )
+    return replace(knowledge, threshold=calibration.threshold), measured
+
+
+def dev_replies(work: Workspace, method: Nesycd, knowledge: Knowledge, ask: Ask, model: str) -> list[DevReply]:
+    """Each dev question, directly and with knowledge, with the scores a gate can decide by; failed ones left out."""
+    dev = dev_questions(work, method)
+    settings = work.config.evaluation_for(method)
+    greedy = _greedy(work, method)
+    found = [tuple(items) for items in knowledge.retriever.retrieve_many(dev)]
+    direct_prompts = [(e, method.prompt(e)) for e in dev]
+    scored = replace(greedy, logprobs=True, top_two_at=method.settings.gate_temperature)
+    direct = draw(ask, model, direct_prompts, scored)
+    fitting = [i for i, items in enumerate(found) if items]
+    known = dict(
+        zip(
+            fitting,
+            draw(ask, model, [(dev[i], prompt_for(method, dev[i], found[i])) for i in fitting], greedy),
+            strict=True,
+        )
+    )
+    drawn: list[list[Completion]] = [[] for _ in dev]
+    if method.settings.gate == "confidence":
+        sampling = replace(greedy, temperature=settings.temperature)
+        drawn = draw(ask, model, direct_prompts, sampling, AGREEING)
+    replies = []
+    for i, example in enumerate(dev):
+        with_items = known.get(i, direct[i])
+        if direct[i] and with_items:
+            case = _case(example, direct[i][0], with_items[0] if found[i] else None, drawn[i])
+            replies.append(DevReply(example, found[i], direct[i][0], with_items[0], case))
+    return replies
+
+
+def item_uses(work: Workspace, method: Nesycd, replies: Sequence[DevReply], ask: Ask, model: str) -> list[Use]:
+    """What each item changed for each dev question it was retrieved for: the reply with all items beside the one with
+    all the others."""
+    pairs = [(reply, item) for reply in replies for item in reply.items]
+    several = [(reply, item) for reply, item in pairs if len(reply.items) > 1]
+    prompts = [
+        (reply.example, prompt_for(method, reply.example, [other for other in reply.items if other.id != item.id]))
+        for reply, item in several
+    ]
+    drawn = draw(ask, model, prompts, _greedy(work, method)) if prompts else []
+    without = {(r.example.id, i.id): row for (r, i), row in zip(several, drawn, strict=True)}
+    uses = []
+    for reply, item in pairs:
+        row = without.get((reply.example.id, item.id), [reply.direct])
+        if row:
+            with_it, without_it = _verdict(reply.example, reply.known), _verdict(reply.example, row[0])
+            uses.append(
+                Use(
+                    item_id=item.id,
+                    version=item.version,
+                    example_id=reply.example.id,
+                    question=reply.example.question,
+                    run=work.key,
+                    student=model,
+                    correct_with=with_it.correct,
+                    correct_without=without_it.correct,
+                    reply_with=reply.known.text,
+                    reply_without=row[0].text,
+                )
+            )
+    return uses
+
+
+def chosen_threshold(method: Nesycd, replies: Sequence[DevReply]) -> Calibration | None:
+    """The calibration of the gate. Without a dev question there is none. Raises DataError where it is needed."""
+    settings = method.settings
+    if not replies and settings.threshold != "calibrated":
+        return None
+    if not replies:
+        raise DataError(
+            f"There is no dev question to calibrate the gate of {method.label} on: too few training questions have an "
+            "answer.",
+            "Set `threshold` to a number, or give more labelled questions.",
+        )
+    return calibrate([reply.case for reply in replies], rule=settings.rule, within=settings.within)
+
+
+def read_threshold(path: Path, values: Any) -> float | None:
+    """The threshold in what `measure` wrote; None where nothing was calibrated. Raises DataError."""
+    found = values.get("calibration") if isinstance(values, dict) else None
+    return None if found is None else Calibration.from_dict(found, str(path)).threshold
+
+
+def calibration_summaries(measured: Sequence[Measured]) -> list[CalibrationSummary]:
+    """For the report."""
+    return [CalibrationSummary(m.method, m.calibration) for m in measured if m.calibration is not None]
+
+
+def knowledge_summary(
+    work: Workspace, measured: Sequence[Measured], shown: Sequence[KnowledgeItem]
+) -> KnowledgeSummary | None:
+    """The base of the first measured method, and what it changed for that method's student."""
+    if not measured:
+        return None
+    first = measured[0]
+    with open_base(work, first.base) as base:
+        stats = base.stats()
+        worth = lifts(base.uses(), base.current_versions())
+        items = {item.id: item for item in base.items(status=None)}
+    report = first.base.with_suffix(".json")
+    built = work.directory.read_json(report) if report.exists() and report.parent == work.directory.path else {}
+    counts = Counter(item.id for item in shown if item.id in items)
+    turned = [(reply, reply.case.correct_known) for reply in first.replies if _turned(reply)]
+    return KnowledgeSummary(
+        path=str(first.base),
+        student=first.method,
+        statuses=stats.statuses,
+        kinds=stats.kinds,
+        errors=built.get("errors"),
+        analysed=built.get("analysed"),
+        items=[ItemUse(items[key], count, worth.get(key)) for key, count in counts.most_common()],
+        asked=len(first.replies),
+        turned_right=[_turned_question(reply) for reply, right in turned if right],
+        turned_wrong=[_turned_question(reply) for reply, right in turned if not right],
+    )
+
+
+def _greedy(work: Workspace, method: Nesycd) -> Sampling:
+    return Sampling(max_tokens=work.config.evaluation_for(method).max_new_tokens, seed=work.config.seed)
+
+
+def _verdict(example: Example, completion: Completion) -> Prediction:
+    return predict(example, [completion], "dev")
+
+
+def _case(example: Example, direct: Completion, known: Completion | None, drawn: Sequence[Completion]) -> DevCase:
+    right = _verdict(example, direct).correct
+    answers = [answer for c in drawn for answer in _verdict(example, c).answers]
+    top_two, logprobs = direct.top_two or (), direct.token_logprobs or ()
+    return DevCase(
+        example_id=example.id,
+        task=example.task,
+        correct_direct=right,
+        correct_known=_verdict(example, known).correct if known else right,
+        margin=margin_of(top_two),
+        probability=probability_of(logprobs),
+        entropy=entropy_of(top_two),
+        agreement=agreement_of(answers, example.answer_type, example.choices) if answers else None,
+        prompt_tokens_direct=direct.prompt_tokens,
+        prompt_tokens_known=known.prompt_tokens if known else 0,
+    )
+
+
+def _turned(reply: DevReply) -> bool:
+    return reply.case.correct_direct != reply.case.correct_known
+
+
+def _turned_question(reply: DevReply) -> TurnedQuestion:
+    return TurnedQuestion(
+        example_id=reply.example.id,
+        task=reply.example.task,
+        question=reply.example.question,
+        gold=reply.example.answer or "",
+        titles=[item.title for item in reply.items],
+        reply_without=reply.direct.text,
+        reply_with=reply.known.text,
+    )
+
+
+def _written(student: str, measured: Measured) -> dict[str, Any]:
+    """calibration-LABEL.json."""
+    return {
+        "method": measured.method,
+        "student": student,
+        "knowledge": content.content_key(
+            "k2", sorted({f"{item.id}/{item.version}" for reply in measured.replies for item in reply.items})
+        ),
+        "calibration": measured.calibration.to_dict() if measured.calibration else None,
+        "dev": [
+            {
+                **asdict(reply.case),
+                "items": [item.id for item in reply.items],
+                "reply_direct": reply.direct.text,
+                "reply_known": reply.known.text,
+            }
+            for reply in measured.replies
+        ],
+    }
