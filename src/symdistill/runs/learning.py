@@ -259,7 +259,7 @@ def dev_accuracy(work: Workspace, method: Method, student: Student, dev: Sequenc
             replies = ask(local, requests)
             return {r.key: c for r, c in zip(requests, replies, strict=True) if not isinstance(c, Exception)}
 
-        sampling = Sampling(max_tokens=work.config.evaluation.max_new_tokens)
+        sampling = Sampling(max_tokens=work.config.evaluation_for(method).max_new_tokens)
         replies = method.predict(answers, "dev", dev, sampling)
         right = [
             bool(row) and check_answer(row[0].text, e.answer or "", e.answer_type, e.choices)
@@ -275,8 +275,15 @@ def smoke_findings(work: Workspace, method: Method, target: Path, examples: Sequ
     from symdistill.models.transformers_local import TransformersModel
     from symdistill.students.smoke import smoke_check
 
-    model = TransformersModel.load(target, batch_size=work.config.student.batch_size, dtype=work.config.student.dtype)
+    student = work.config.student
+    model = TransformersModel.load(
+        target, batch_size=student.batch_size, dtype=student.dtype, template=student.template
+    )
     few = list(examples)[:4]
     return list(
-        smoke_check(model, [(e, method.prompt(e)) for e in few], max_new_tokens=work.config.evaluation.max_new_tokens)
+        smoke_check(
+            model,
+            [(e, method.prompt(e)) for e in few],
+            max_new_tokens=work.config.evaluation_for(method).max_new_tokens,
+        )
     )

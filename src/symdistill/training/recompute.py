@@ -52,7 +52,7 @@ def _forward(module: Any) -> Callable[..., Any] | None:
         return None  # somebody else's
     own = module.forward
     if type(module).__name__.endswith("Norm") and not list(module.children()):
-        return lambda *given: _again(own, *given)
+        return lambda *given, **named: own(*given, **named) if named else _again(own, *given)
     if all(hasattr(module, name) for name in _GATED):
         gated = _gated(module)
         return gated if _same(own, gated, module.gate_proj) else None

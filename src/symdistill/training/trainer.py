@@ -272,6 +272,7 @@ class StepCallback(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_training_stop = True
         elif control.should_training_stop:
             control.should_save = False  # the student itself is saved next
+        control.should_log = control.should_log or control.should_save  # what a resume goes on from has its lines
 
     def _report(self, state: Any) -> None:
         self._tokens += self._trainer.step_tokens

@@ -81,7 +81,7 @@ class Pool:
     def step(self) -> None:
         """Let in what waits and fits, then one token more for every row. Raises ModelError."""
         self.drop_cancelled()
-        self._batches = [batch for batch in self._batches if not batch.over]
+        self._batches = [batch for batch in self._batches if not (batch.over or batch.cancelled)]
         self._let_in()
         if self._live:
             started = time.perf_counter()
