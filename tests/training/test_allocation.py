@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import platform
 import subprocess
 import sys
@@ -39,6 +40,9 @@ def test_blocks_are_not_fetched_anew_within_and_are_after() -> None:
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
     monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1"))
+    monkeypatch.setattr(ctypes, "CDLL", opened.append)
     with freed_memory_kept():
         pass
+    assert opened == []

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from symdistill.training.masters import MasterWeights
 from tiny import tiny_model
@@ -103,3 +104,14 @@ def test_a_copy_of_the_whole_model_computes_on_its_own() -> None:
         copy = deepcopy(model)
     masters.close()
     assert torch.equal(copy(input_ids=IDS).logits, wanted)
+
+
+def test_position_tables_keep_float32_too() -> None:
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=260, n_embd=32, n_layer=1, n_head=2))
+    masters = MasterWeights(model)
+    assert {m.weight.dtype for m in model.modules() if isinstance(m, torch.nn.Embedding)} == {torch.float32}
+    with masters.gradients():
+        backward(model)
+    assert all(m.grad is not None and m.grad.dtype == torch.float32 for m in masters.trained())
+    masters.close()
+    assert {p.dtype for p in model.parameters()} == {torch.float32}

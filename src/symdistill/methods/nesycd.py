@@ -59,6 +59,8 @@ class NesycdSettings(MethodSettings):
 
     general: Mapping[str, Any] = Field(default_factory=dict)
     """Step 1: single keys of `training`."""
+    mistake_tokens: PositiveInt = 256
+    """Step 2: tokens of a reply of the first student at most."""
     analysis: Mapping[str, Any] = Field(default_factory=dict)
     """Step 3: single keys of `teacher`. Where nothing is said: greedy, 512 tokens."""
     show_gold: bool = False

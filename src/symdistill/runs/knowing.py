@@ -9,8 +9,6 @@ made of them, stay.
 from __future__ import annotations
 
 import dataclasses
-import random
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +39,7 @@ from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampled, Sampler
 from symdistill.students.settings import StudentSettings
+from symdistill.tasks.splitting import draw, with_twins
 
 BUILT_BY = "knowledge build"
 
@@ -51,24 +50,17 @@ def knowledge_methods(work: Workspace) -> list[Nesycd]:
 
 
 def dev_questions(work: Workspace, method: Nesycd) -> list[Example]:
-    """The labelled training questions kept apart for calibration: of each task the same share, at least one of two."""
-    by_task: defaultdict[str, list[str]] = defaultdict(list)
-    for example in work.task.train:
-        if example.answer is not None:
-            by_task[example.task].append(example.id)
-    chosen: set[str] = set()
-    for task, ids in sorted(by_task.items()):
-        count = max(round(method.settings.dev_fraction * len(ids)), 1)
-        if count < len(ids):
-            chosen.update(random.Random(f"{work.config.seed}:dev:{task}").sample(sorted(ids), count))
-    return [e for e in work.task.train if e.id in chosen]
+    """The labelled training questions kept apart for calibration, of each task the same share."""
+    labelled = [e for e in work.task.train if e.answer is not None]
+    count = max(1, round(method.settings.dev_fraction * len(labelled)))
+    return draw(labelled, count, work.config.seed, "dev")[0] if count < len(labelled) else []
 
 
 def learned_from(work: Workspace, method: Method) -> list[Example]:
     """The training questions a method learns from: all but its dev questions."""
     if not isinstance(method, Nesycd):
         return list(work.task.train)
-    apart = {e.id for e in dev_questions(work, method)}
+    apart = with_twins(work.task.train, dev_questions(work, method))
     return [e for e in work.task.train if e.id not in apart]
 
 
@@ -119,6 +111,7 @@ def recipe(work: Workspace, method: Nesycd) -> dict[str, Any]:
         "teacher": {
             name: getattr(teacher, name) for name in ("model", "temperature", "max_tokens", "top_p", "top_k", "stop")
         },
+        "mistake_tokens": settings.mistake_tokens,
         "show_gold": settings.show_gold,
         "dev_fraction": settings.dev_fraction,
     }
@@ -173,7 +166,7 @@ def find_errors(work: Workspace, method: Nesycd) -> list[ErrorCase]:
     place = work.directory.general(method.label)
     model = load_trained(work, place)
     asked = [e for e in learned_from(work, method) if e.answer is not None]
-    sampling = Sampling(max_tokens=work.config.evaluation_for(method).max_new_tokens, seed=work.config.seed)
+    sampling = Sampling(max_tokens=method.settings.mistake_tokens, seed=work.config.seed)
     general = general_method(method)
     with Sampler(work.store, model, run=f"{work.key}:student", price=FREE, progress=work.progress) as sampler:
         stage = f"mistakes {method.label}"

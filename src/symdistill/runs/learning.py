@@ -6,7 +6,6 @@ import dataclasses
 import gc
 import json
 import os
-import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from symdistill.runs.workspace import Workspace
 from symdistill.sampling.loops import ask
 from symdistill.students.settings import StudentSettings
 from symdistill.tasks import check_answer
+from symdistill.tasks.splitting import draw, with_twins
 from symdistill.training.settings import LAYOUT
 
 if TYPE_CHECKING:
@@ -237,14 +237,17 @@ def cut_dev(
     material: Material, examples: list[TrainingExample], fraction: float, seed: int
 ) -> tuple[list[Example], list[TrainingExample]]:
     """Cut labelled dev questions from the training questions; they are not trained on."""
-    labelled = sorted(e.id for e in material.examples if e.answer is not None)
-    chosen = set(random.Random(seed).sample(labelled, max(1, round(fraction * len(labelled))))) if labelled else set()
-    if not chosen or len(chosen) == len({e.example_id for e in examples}):
+    labelled = [e for e in material.examples if e.answer is not None]
+    count = max(1, round(fraction * len(labelled)))
+    dev = draw(labelled, count, seed, "dev")[0] if count < len(labelled) else []
+    apart = with_twins(material.examples, dev)
+    left = [e for e in examples if e.example_id not in apart]
+    if not dev or not left:
         raise DataError(
             "Early stopping needs labelled dev questions, and too few training questions have an answer.",
             "Leave `training.early_stopping_patience` out, or add answers.",
         )
-    return [e for e in material.examples if e.id in chosen], [e for e in examples if e.example_id not in chosen]
+    return dev, left
 
 
 def dev_accuracy(work: Workspace, method: Method, student: Student, dev: Sequence[Example]) -> Callable[[Any], float]:

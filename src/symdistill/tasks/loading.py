@@ -16,7 +16,7 @@ from symdistill.tasks.examples import Tally, build_examples, infer_types
 from symdistill.tasks.files import read_hub, read_rows
 from symdistill.tasks.procedural import PREFIX, make_drafts
 from symdistill.tasks.settings import TaskSettings
-from symdistill.tasks.splitting import draw
+from symdistill.tasks.splitting import draw, with_twins
 
 __all__ = ["Overlap", "Task", "load_task"]
 
@@ -161,9 +161,8 @@ def _split(
         return rows, []
     count = max(1, round(len(labelled) * settings.eval_fraction))
     held_out, _ = draw(labelled, min(count, len(labelled) - 1), seed, "hold out")
-    chosen = {example.id for example in held_out}
-    roots = {example.contrast_of or example.id for example in held_out}
-    kept = [e for e in rows if e.id not in chosen and (e.contrast_of or e.id) not in roots]
+    away = with_twins(rows, held_out)
+    kept = [e for e in rows if e.id not in away]
     _note_unused(notes, len(rows) - len(kept) - len(held_out), "rows are contrast twins of held-out questions")
     return kept, held_out
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from symdistill.records import Example
@@ -58,3 +58,10 @@ def _shares(sizes: Sequence[int], count: int, tasks: Sequence[str], seed: int) -
 
 def _rank(seed: int, purpose: str, name: str) -> bytes:
     return hashlib.sha256(f"{seed}\n{purpose}\n{name}".encode("utf-8", "surrogatepass")).digest()
+
+
+def with_twins(examples: Iterable[Example], chosen: Iterable[Example]) -> set[str]:
+    """The ids of `chosen` and of their contrast twins among `examples`: what is learned of one of a pair is known of
+    the other."""
+    roots = {example.contrast_of or example.id for example in chosen}
+    return {example.id for example in examples if (example.contrast_of or example.id) in roots}

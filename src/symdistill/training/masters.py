@@ -18,14 +18,14 @@ import torch
 class MasterWeights:
     """The float32 masters of a model whose weights become bfloat16; `close` gives the model its masters back.
 
-    The input embedding stays as it is (and casts what it gives out): a row read many times in a step sums as many
-    gradients, too many for bfloat16. Frozen weights are cast like the others and come back unchanged.
+    Embeddings, of tokens and of positions, stay as they are (and cast what they give out): a row read many times in a
+    step sums as many gradients, too many for bfloat16. Frozen weights are cast like the others and come back unchanged.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        embedding = model.get_input_embeddings()
-        apart = {id(p) for p in embedding.parameters()}
+        self._tables = [m for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+        apart = {id(p) for table in self._tables for p in table.parameters()}
         named = {id(p): p for p in model.parameters() if p.dtype == torch.float32}
         self._cast = [p for key, p in named.items() if key not in apart]
         self._wide = [p.data for p in self._cast]
@@ -34,8 +34,7 @@ class MasterWeights:
         self._waiting: set[torch.nn.Parameter] = set()
         self._set(self._narrow)
         self._handles: list[Any] = []
-        self._embedding = embedding
-        self._narrow_embedding()
+        self._narrow_tables()
         for parameter, wide in zip(self._cast, self._wide, strict=True):
             if parameter.requires_grad:
                 self._masters[parameter] = torch.nn.Parameter(wide)
@@ -80,24 +79,29 @@ class MasterWeights:
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Within the block the model holds its masters, to be saved, copied, or loaded into."""
-        self._hook.remove()
+        self._widen_tables()
         self._set(self._wide)
         try:
             yield
         finally:
             self.refresh()
             self._set(self._narrow)
-            self._narrow_embedding()
+            self._narrow_tables()
 
     def close(self) -> None:
         """The model is what it was before, with what it learned."""
-        for handle in (self._hook, *self._handles):
+        self._widen_tables()
+        for handle in self._handles:
             handle.remove()
         self._set(self._wide)
         self._narrow = []
 
-    def _narrow_embedding(self) -> None:
-        self._hook = self._embedding.register_forward_hook(lambda _module, _inputs, found: _narrowed(found))
+    def _narrow_tables(self) -> None:
+        self._hooks = [t.register_forward_hook(lambda _module, _inputs, found: _narrowed(found)) for t in self._tables]
+
+    def _widen_tables(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
 
     def _set(self, values: list[torch.Tensor]) -> None:
         for parameter, value in zip(self._cast, values, strict=True):
