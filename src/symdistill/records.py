@@ -59,7 +59,8 @@ class Sampling:
     log-probability of every generated token, `top_two_at` for the two largest probabilities of every step at that
     temperature (0: not wanted); only local students give them. With them, `go_on_above` above 0 ends a reply as
     "unsure" after `GATE_TOKENS` tokens, or at its end if that comes first, unless 100·|p1 - p2| of those tokens is
-    larger than it in the mean.
+    larger than it in the mean. A local student that is told `then` does not end where its reply does: it reads that
+    text and goes on from there, to the second end of the reply; all of it is `max_tokens` long at most.
     """
 
     temperature: float = 0.0
@@ -71,6 +72,7 @@ class Sampling:
     logprobs: bool = False
     top_two_at: float = 0.0
     go_on_above: float = 0.0
+    then: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class Completion:
     cost_usd: float = 0.0
     seconds: float = 0.0
     top_two: tuple[tuple[float, float], ...] | None = None
+    first: Completion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,9 @@ class TrainingExample:
     """What the student is trained on: given `prompt`, produce `completion` (end of turn included by the collator).
 
     The loss is the token mean inside each `group`, weighted by `weight`; groups are then summed with the method's
-    group weights.
+    group weights. `given` are the pieces the reply begins with, read and not learned, each tokenised by itself.
+    `phase` counts the steps of a curriculum: the epochs are divided evenly among them, and an epoch trains on the
+    examples of its phase alone.
     """
 
     example_id: str
@@ -171,6 +176,8 @@ class TrainingExample:
     completion: str
     weight: float = 1.0
     group: str = "default"
+    given: tuple[str, ...] = ()
+    phase: int = 0
 
 
 @dataclass(frozen=True, slots=True)

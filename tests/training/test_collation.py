@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from accelerate.data_loader import BatchSamplerShard
 
 from symdistill.students.formatting import EncodedExample
 from symdistill.training.collation import Collator, PromptGroupedBatches
@@ -51,6 +52,17 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3)
     assert order(1, 2) != order(2, 2)
+
+
+def test_two_processes_are_dealt_every_example() -> None:
+    """The one batch that is not full comes last, where accelerate completes it from the beginning."""
+    examples = [example((37 * i) % 211 + 10, 5, start=i) for i in range(61)]
+    for epoch in range(5):
+        sampler = PromptGroupedBatches(examples, 4, seed=1)
+        sampler.set_epoch(epoch)
+        assert [len(b) for b in sampler] == [4] * 15 + [1]
+        dealt = [list(BatchSamplerShard(sampler, 2, process)) for process in range(2)]
+        assert {i for batches in dealt for b in batches for i in b} == set(range(61))
 
 
 def test_examples_of_one_prompt_stay_together() -> None:

@@ -370,6 +370,16 @@ def test_dev_accuracy_goes_on_after_a_stop(tmp_path: Path) -> None:
     assert result.dev_accuracy == (0.1, 0.9, 0.2, 0.3, 0.4)
 
 
+def test_a_stop_in_the_step_that_ends_training_early_trains_no_further(tmp_path: Path) -> None:
+    scores = iter([0.1, 0.5, 0.4, 0.3])
+    settings = {"max_steps": -1, "num_train_epochs": 5, "early_stopping_patience": 2}
+    with pytest.raises(Interrupted):
+        run(tmp_path, settings=settings, dev_accuracy=lambda _: next(scores), progress=Watch(12, ctrl_c))
+    result, _ = run(tmp_path, settings=settings, dev_accuracy=lambda _: next(scores))
+    assert result.steps == 12
+    assert result.dev_accuracy == (0.1, 0.5, 0.4, 0.3)
+
+
 @contextmanager
 def files_no_larger_than(size: int) -> Iterator[None]:
     """What a full disk does to whoever writes more."""

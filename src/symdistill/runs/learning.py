@@ -110,7 +110,7 @@ def train_student(
     fingerprint = content_key(
         "t1",
         {
-            "examples": [dataclasses.asdict(e) for e in examples],
+            "examples": [_as_written(e) for e in examples],
             "training": settings.model_dump(mode="json", exclude=set(LAYOUT)),
             "student": work.config.student.model_dump(mode="json", exclude={"model", "batch_size", "dtype"}),
             "base": directory_fingerprint(locate_student(begin)),
@@ -164,6 +164,12 @@ def train_student(
     del student
     gc.collect()  # the trainer and its parts refer to one another, and hold the weights and the optimiser's state
     return target
+
+
+def _as_written(example: TrainingExample) -> dict[str, Any]:
+    """The example's values; fields younger than some students only where they say something."""
+    young = {"given", "phase"}
+    return {name: value for name, value in dataclasses.asdict(example).items() if name not in young or value}
 
 
 def _twin(work: Workspace, fingerprint: str) -> Path | None:

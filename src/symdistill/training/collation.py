@@ -119,7 +119,8 @@ class PromptGroupedBatches(Sampler[list[int]]):
 
     Each epoch the prompts are shuffled, and so are the examples of each; the sequence is cut into pieces of
     `SORTED_BATCHES` batches, each piece sorted by length and cut into batches, and the batches shuffled again. A prompt
-    with more examples than are left in a batch goes on in the next.
+    with more examples than are left in a batch goes on in the next. A batch that is not full comes last: accelerate,
+    which deals batches out to several processes, takes the first that is not full for the end.
     """
 
     def __init__(self, examples: Sequence[EncodedExample], batch_size: int, seed: int) -> None:
@@ -157,4 +158,5 @@ class PromptGroupedBatches(Sampler[list[int]]):
             batches += [
                 [index for _, index in near[i : i + self.batch_size]] for i in range(0, len(near), self.batch_size)
             ]
-        return iter([batches[i] for i in torch.randperm(len(batches), generator=random).tolist()])
+        rest = [batches.pop()] if batches and len(batches[-1]) < self.batch_size else []
+        return iter([*(batches[i] for i in torch.randperm(len(batches), generator=random).tolist()), *rest])

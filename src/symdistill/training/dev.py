@@ -40,8 +40,14 @@ class DevWatch:
         scratch = self._scores.with_suffix(".partial")
         scratch.write_text(json.dumps(history), encoding="utf-8")
         os.replace(scratch, self._scores)
-        best = max(range(len(history)), key=lambda i: (history[i]["accuracy"], -i))
-        return self._patience is not None and len(history) - 1 - best >= self._patience
+        return self.stopped_at() == step
+
+    def stopped_at(self) -> int | None:
+        """The step after whose measurement patience was used up."""
+        history = self.history()
+        best = max(range(len(history)), key=lambda i: (history[i]["accuracy"], -i), default=0)
+        used_up = self._patience is not None and history and len(history) - 1 - best >= self._patience
+        return int(history[-1]["step"]) if used_up else None
 
     def history(self) -> list[dict[str, Any]]:
         """{step, accuracy} of every measurement so far."""

@@ -138,7 +138,7 @@ def train(
             trainer.add_callback(callback)
             try:
                 with _sparing(trainer):
-                    _run(trainer, callback, log, checkpoint_dir)
+                    _run(trainer, callback, log, checkpoint_dir, dev)
             finally:
                 trainer.close()
             if dev is not None:
@@ -161,12 +161,14 @@ def train(
     return result
 
 
-def _run(trainer: CompletionTrainer, callback: StepCallback, log: TrainingLog, checkpoint_dir: Path) -> None:
+def _run(
+    trainer: CompletionTrainer, callback: StepCallback, log: TrainingLog, checkpoint_dir: Path, dev: DevWatch | None
+) -> None:
     """Train, from the last checkpoint where there is one. Raises Interrupted."""
     last = get_last_checkpoint(str(checkpoint_dir)) if checkpoint_dir.is_dir() else None
     if trainer.is_world_process_zero():
         log.truncate(int(last.rpartition("-")[2]) if last else 0)
-    if last and trainer.restore_if_complete(last):
+    if last and trainer.restore_if_complete(last, dev.stopped_at() if dev else None):
         return
     try:
         with _ctrl_c(callback):

@@ -191,10 +191,11 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
             )
             self._unlogged_tokens, self._since = 0, now
 
-    def restore_if_complete(self, checkpoint: str) -> bool:
-        """Take the weights of a checkpoint that was written after the last step; the loop would add a step to it."""
+    def restore_if_complete(self, checkpoint: str, stopped_at: int | None) -> bool:
+        """Take the weights of a checkpoint that was written after the last step, or after the step it was decided to
+        stop early at; the loop would go on from it."""
         state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
-        if state.global_step < state.max_steps:
+        if state.global_step < state.max_steps and state.global_step != stopped_at:
             return False
         self._load_from_checkpoint(checkpoint)
         self.state = state
