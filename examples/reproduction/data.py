@@ -1,0 +1,133 @@
+"""Public questions with real teachers' chains of thought, as the runs of docs/REPRODUCTION.md use them.
+
+    git clone https://github.com/suzgunmirac/BIG-Bench-Hard
+    git clone https://github.com/kojima-takeshi188/zero_shot_cot
+    python examples/reproduction/data.py --bbh BIG-Bench-Hard --zero-shot-cot zero_shot_cot --output data
+
+BIG-Bench-Hard (MIT) brings 3-shot chains of thought by code-davinci-002, one a question; zero_shot_cot the logs of
+zero-shot chains by text-davinci-002. Each task is split 4:1 into train and test by one seeded shuffle. Written are
+one file a mix: so many training questions of each task, drawn with a seed, and its test questions; tasks without
+training questions are out of domain. Benchmark data: it must never appear in training corpora.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+LABELS = {"boolean_expressions", "navigate", "sports_understanding", "web_of_lies", "causal_judgement"}
+NUMBERS = {"object_counting", "multistep_arithmetic_two"}
+LOGGED = {"svamp": "number", "multiarith": "number", "addsub": "number", "coin_flip": "label", "last_letters": "text"}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Training and test questions of each task; None: all of its test questions."""
+
+    train: Mapping[str, int]
+    test: Mapping[str, int | None]
+
+
+MIXES = {
+    "nesycd": Mix(
+        train={
+            "bbh/sports_understanding": 60,
+            "bbh/object_counting": 60,
+            "bbh/date_understanding": 60,
+            "bbh/tracking_shuffled_objects_three_objects": 60,
+        },
+        test={
+            "bbh/sports_understanding": None,
+            "bbh/object_counting": None,
+            "bbh/date_understanding": None,
+            "bbh/tracking_shuffled_objects_three_objects": None,
+            "bbh/logical_deduction_three_objects": 40,
+            "svamp": 60,
+        },
+    ),
+}
+
+
+def bbh_task(clone: Path, name: str) -> Iterator[Row]:
+    """The questions of one BIG-Bench-Hard task in order, each with what code-davinci-002 wrote."""
+    examples = json.loads((clone / "bbh" / f"{name}.json").read_text(encoding="utf-8"))["examples"]
+    folder = clone / "code-davinci-002-outputs" / "code-davinci-002-cot"
+    outputs = json.loads((folder / f"{name}_few_shot_template_0-255000.json").read_text(encoding="utf-8"))["outputs"]
+    kind = "label" if name in LABELS else "number" if name in NUMBERS else "choice"
+    for number, (example, output) in enumerate(zip(examples, outputs, strict=True)):
+        prompt = output["input"]
+        yield {
+            "id": f"bbh/{name}/{number:03d}",
+            "task": f"bbh/{name}",
+            "instruction": prompt.partition("\n\nQ:")[0].strip(),
+            "question": example["input"].strip(),
+            "answer": example["target"].strip(),
+            "answer_type": kind,
+            "rationales": [output["prediction"].strip()],
+        }
+
+
+def logged_task(clone: Path, name: str) -> Iterator[Row]:
+    """The questions of one log in order, each with what text-davinci-002 wrote after "Let's think step by step"."""
+    text = (clone / "log" / f"{name}_zero_shot_cot.log").read_text(encoding="utf-8")
+    block = re.compile(
+        r"^Q: (?P<question>.*?)\nA: Let's think step by step\.(?P<chain>.*?)\npred_before : .*?\nGT : (?P<gold>.*?)\n",
+        re.DOTALL | re.MULTILINE,
+    )
+    for number, found in enumerate(block.finditer(text)):
+        yield {
+            "id": f"{name}/{number:04d}",
+            "task": name,
+            "question": found["question"].strip(),
+            "answer": found["gold"].strip(),
+            "answer_type": LOGGED[name],
+            "rationales": [found["chain"].strip()],
+        }
+
+
+def split(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """Four fifths to train on, one to test on, each in the order of the source."""
+    order = list(range(len(rows)))
+    random.Random(0).shuffle(order)
+    test = set(order[: len(rows) // 5])
+    parts: tuple[list[Row], list[Row]] = ([], [])
+    for number, row in enumerate(rows):
+        parts[number in test].append({**row, "split": "test" if number in test else "train"})
+    return parts
+
+
+def rows_of(mix: Mix, bbh: Path, logs: Path) -> Iterator[Row]:
+    """The rows of a mix: of each task the training questions, then its test questions."""
+    draw = random.Random(0)
+    for task, wanted in mix.test.items():
+        found = bbh_task(bbh, task.removeprefix("bbh/")) if task.startswith("bbh/") else logged_task(logs, task)
+        train, test = split(list(found))
+        if task in mix.train:
+            yield from draw.sample(train, mix.train[task])
+        yield from test if wanted is None else draw.sample(test, wanted)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bbh", type=Path, required=True, help="a clone of suzgunmirac/BIG-Bench-Hard")
+    parser.add_argument("--zero-shot-cot", type=Path, required=True, help="a clone of kojima-takeshi188/zero_shot_cot")
+    parser.add_argument("--output", type=Path, default=Path("data"))
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    for name, mix in MIXES.items():
+        rows = list(rows_of(mix, given.bbh, given.zero_shot_cot))
+        path = given.output / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        print(f"{path}: {sum(r['split'] == 'train' for r in rows)} train, {sum(r['split'] == 'test' for r in rows)} test")
+
+
+if __name__ == "__main__":
+    main()
