@@ -126,7 +126,8 @@ def main() -> None:
         rows = list(rows_of(mix, given.bbh, given.zero_shot_cot))
         path = given.output / f"{name}.jsonl"
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-        print(f"{path}: {sum(r['split'] == 'train' for r in rows)} train, {sum(r['split'] == 'test' for r in rows)} test")
+        train = sum(row["split"] == "train" for row in rows)
+        print(f"{path}: {train} train, {len(rows) - train} test")
 
 
 if __name__ == "__main__":
