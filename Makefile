@@ -25,6 +25,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/retrieval.py
 	$(BIN)/python benchmarks/curation.py
+	$(BIN)/python benchmarks/triples.py --files --validate
 
 docs: .venv/.dev
 	$(BIN)/python docs/make_commands.py

@@ -7,7 +7,8 @@ Both answer the same questions with the same weights in bfloat16, up to 200 new 
 and take turns. What counts is tokens a second of the replies themselves (up to their end token), tokenising and the
 forming of batches included, loading not. `generate` is tried with several batch sizes and counts with its best; it
 gets its prompts sorted by length, which is the best that can be done for it. With `--peer-questions` it answers only
-the first so many of them: rates are compared, and it is the slower one.
+the first so many of them: rates are compared, and it is the slower one. `ctranslate2` is our other engine, with int8
+weights; it is no peer, and the ratio does not look at it.
 
 The share of the machine's bfloat16 product rate counts what the layers' and the head's weights have to multiply at
 least: every prompt once without the head, every token of a reply once with it. The rate is that of two matrices of
@@ -34,6 +35,7 @@ from contest import contest_parser, hold
 
 from symdistill import content
 from symdistill.records import Completion, Message, Sampling
+from symdistill.students.settings import Engine, StudentSettings
 
 QUESTIONS = Path(__file__).parent.parent / "examples" / "quickstart" / "questions.jsonl"
 NEW_TOKENS = 200
@@ -53,7 +55,7 @@ class Scenario:
 
 SCENARIOS = [
     Scenario("30 samples, T=0.7", 30, 0.7, 1, ("symdistill", "generate:60", "generate:120"), 3.0),
-    Scenario("greedy", 1, 0.0, 5, ("symdistill", "generate:32", "generate:64"), 2.0),
+    Scenario("greedy", 1, 0.0, 5, ("symdistill", "ctranslate2", "generate:32", "generate:64"), 2.0),
 ]
 
 
@@ -74,10 +76,10 @@ class Answered:
     seconds: float
 
 
-def ours(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario) -> Answered:
-    from symdistill.models.transformers_local import TransformersModel
+def ours(student: Path, prompts: list[tuple[Message, ...]], scenario: Scenario, engine: Engine) -> Answered:
+    from symdistill.students.answering import open_for_answering
 
-    model = TransformersModel.load(student, dtype="bfloat16")
+    model = open_for_answering(StudentSettings(dtype="bfloat16"), student, engine)
     sampling = Sampling(temperature=scenario.temperature, max_tokens=NEW_TOKENS)
     asyncio.run(model.generate([content.request(model.name, prompts[0], Sampling(max_tokens=2))]))
     began = time.perf_counter()
@@ -151,15 +153,17 @@ def product_rate(size: int = 2048, times: int = 20) -> float:
 def contend(name: str, scenario: Scenario, arguments: argparse.Namespace) -> dict[str, Any]:
     """Runs in a process of its own."""
     from symdistill.students.loading import locate_student
-    from symdistill.students.settings import StudentSettings
 
     student = arguments.student or locate_student(StudentSettings(model="smollm2-135m"))
     kind, _, batch = name.partition(":")
-    count = arguments.questions if kind == "symdistill" else arguments.peer_questions or arguments.questions
+    count = arguments.peer_questions or arguments.questions if kind == "generate" else arguments.questions
     asked = questions_of(arguments.rows or QUESTIONS, count * scenario.times)
     prompts = [(Message("user", q),) for q in asked]
+    engine: Engine = "ctranslate2" if kind == "ctranslate2" else "torch"
     answered = (
-        ours(student, prompts, scenario) if kind == "symdistill" else theirs(student, prompts, scenario, int(batch))
+        theirs(student, prompts, scenario, int(batch))
+        if kind == "generate"
+        else ours(student, prompts, scenario, engine)
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     share = least_work(student, answered) / answered.seconds / product_rate()
@@ -200,7 +204,7 @@ def report(scenario: Scenario, results: dict[str, list[dict[str, Any]]]) -> dict
             f"  {name:<13} {rate[name]:6.0f} tok/s   {share[name]:4.0%} of the product rate   "
             f"peak {memory[name]:.2f} GiB   {first['questions']} questions, {mean:.0f} tokens a reply"
         )
-    best = max((n for n in rate if n != "symdistill"), key=lambda n: rate[n], default=None)
+    best = max((n for n in rate if n.startswith("generate")), key=lambda n: rate[n], default=None)
     if best is None or "symdistill" not in rate:
         return {"rate": rate, "gib": memory, "share": share}
     ratio = rate["symdistill"] / rate[best]

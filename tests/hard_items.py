@@ -69,5 +69,11 @@ uses = st.builds(
     reply_without=texts,
 )
 changes = st.fixed_dictionaries(
-    {}, optional={"title": texts, "text": texts, "status": st.sampled_from(["active", "retired"]), "flags": flags}
+    {},
+    optional={
+        "title": texts,
+        "text": texts.filter(str.strip),
+        "status": st.sampled_from(["active", "retired"]),
+        "flags": flags,
+    },
 )

@@ -42,7 +42,7 @@ def write_questions(path: Path, train: int = 12, test: int = 4) -> Path:
 def notes_for(request: Request) -> str:
     """The teacher's rationale, or its two notes about a mistake; no two of them alike."""
     text = request.messages[-1].content
-    if "<student_reply>" in text:
+    if "<student_reply>" in text or "<solution>" in text:
         return NOTES.format(n=request.example_id)
     a, b = (int(word) for word in text.replace("?", "").split() if word.isdigit())
     return f"{a} + {b} = {a + b}. Therefore, the answer is {a + b}."
@@ -55,6 +55,7 @@ def teacher(script: Callable[[Request], Any] = notes_for) -> Iterator[ScriptedMo
     with (
         mock.patch("symdistill.runs.teaching.load_teacher", return_value=model),
         mock.patch("symdistill.runs.knowing.load_teacher", return_value=model),
+        mock.patch("symdistill.runs.internalising.load_teacher", return_value=model),
     ):
         yield model
 

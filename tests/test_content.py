@@ -47,6 +47,7 @@ def test_samples_of_a_prompt_are_what_asking_for_each_gives() -> None:
                 ("seed", 9),
                 ("stop", ("\n",)),
                 ("logprobs", True),
+                ("then", "\nSo:"),
             ]
         ],
     ],

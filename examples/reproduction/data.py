@@ -2,12 +2,14 @@
 
     git clone https://github.com/suzgunmirac/BIG-Bench-Hard
     git clone https://github.com/kojima-takeshi188/zero_shot_cot
-    python examples/reproduction/data.py --bbh BIG-Bench-Hard --zero-shot-cot zero_shot_cot --output data
+    git clone https://github.com/openai/grade-school-math
+    python examples/reproduction/data.py --bbh BIG-Bench-Hard --zero-shot-cot zero_shot_cot --gsm8k grade-school-math
 
 BIG-Bench-Hard (MIT) brings 3-shot chains of thought by code-davinci-002, one a question; zero_shot_cot the logs of
-zero-shot chains by text-davinci-002. Each task is split 4:1 into train and test by one seeded shuffle. Written are
-one file a mix: so many training questions of each task, drawn with a seed, and its test questions; tasks without
-training questions are out of domain. Benchmark data: it must never appear in training corpora.
+zero-shot chains by text-davinci-002. The worked solutions of GSM8K's training questions (MIT) are a corpus to retrieve
+passages from; no mix asks one of its questions. Each task is split 4:1 into train and test by one seeded shuffle.
+Written are one file a mix: so many training questions of each task, drawn with a seed, and its test questions; tasks
+without training questions are out of domain. Benchmark data: it must never appear in training corpora.
 """
 
 from __future__ import annotations
@@ -52,6 +54,10 @@ MIXES = {
             "bbh/logical_deduction_three_objects": 40,
             "svamp": 60,
         },
+    ),
+    "methods": Mix(
+        train={"coin_flip": 100, "bbh/sports_understanding": 100, "multiarith": 100},
+        test={"coin_flip": 70, "bbh/sports_understanding": None, "multiarith": 70, "svamp": 40},
     ),
 }
 
@@ -115,19 +121,36 @@ def rows_of(mix: Mix, bbh: Path, logs: Path) -> Iterator[Row]:
         yield from test if wanted is None else draw.sample(test, wanted)
 
 
+def worked_solutions(clone: Path) -> Iterator[Row]:
+    """GSM8K's training questions with their solutions, without the marks for a calculator."""
+    with (clone / "grade_school_math" / "data" / "train.jsonl").open(encoding="utf-8") as file:
+        for number, row in enumerate(map(json.loads, file)):
+            solution = re.sub(r"<<.*?>>", "", row["answer"]).replace("####", "The answer is")
+            yield {"id": f"gsm8k/{number:04d}", "text": f"{row['question']} {' '.join(solution.split())}."}
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bbh", type=Path, required=True, help="a clone of suzgunmirac/BIG-Bench-Hard")
     parser.add_argument("--zero-shot-cot", type=Path, required=True, help="a clone of kojima-takeshi188/zero_shot_cot")
-    parser.add_argument("--output", type=Path, default=Path("data"))
+    parser.add_argument("--gsm8k", type=Path, help="a clone of openai/grade-school-math, for the corpus")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "data")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     for name, mix in MIXES.items():
         rows = list(rows_of(mix, given.bbh, given.zero_shot_cot))
         path = given.output / f"{name}.jsonl"
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        write(path, rows)
         train = sum(row["split"] == "train" for row in rows)
         print(f"{path}: {train} train, {len(rows) - train} test")
+    if given.gsm8k:
+        documents = list(worked_solutions(given.gsm8k))
+        write(given.output / "gsm8k-solutions.jsonl", documents)
+        print(f"{given.output / 'gsm8k-solutions.jsonl'}: {len(documents)} documents")
 
 
 if __name__ == "__main__":

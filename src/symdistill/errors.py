@@ -5,7 +5,8 @@
     ├── DataError                   a file of questions, rationales or recordings            exit 2
     ├── PrerequisiteError           a package, a key or a model file that is not there       exit 2
     ├── RunDirectoryError           a run directory of another configuration, or in use      exit 2
-    ├── StoreError                  a store of replies or knowledge: damaged, locked, full   exit 1
+    ├── StoreError                  a store of replies or knowledge: locked, full, newer     exit 1
+    │   └── DamagedStore            a part of the file cannot be read                        exit 1
     ├── ModelError                  a model cannot be asked                                  exit 1
     │   ├── UnusableModel           what is named is no model, or not a whole one            exit 2
     │   ├── CallFailed              one call brought no answer (typed by `kind`)             exit 1
@@ -13,6 +14,7 @@
     │   ├── AccessDenied            the server refused the key or the model name             exit 1
     │   └── RecordingMissing        a recorded teacher has no reply for a request            exit 1
     ├── BudgetExhausted             the next reply would pass the budget                     exit 3
+    ├── LimitReached                a query or a solver passed its limit of time or memory   exit 1
     ├── TrainingError               nothing to learn from, or training went wrong            exit 1
     └── Interrupted                 Ctrl-C; what was finished is kept                        exit 130
 
@@ -85,6 +87,10 @@ class StoreError(SymdistillError):
     """A store of replies or of knowledge is damaged, locked, of a newer schema, or cannot be written."""
 
 
+class DamagedStore(StoreError):
+    """The file of a store is cut short or overwritten; some of it may still be read."""
+
+
 class ModelError(SymdistillError):
     """A model cannot be loaded or asked."""
 
@@ -142,6 +148,10 @@ class BudgetExhausted(SymdistillError):
     """The next reply would pass the budget. Everything bought so far is stored."""
 
     exit_code = 3
+
+
+class LimitReached(SymdistillError):
+    """A query or a solver passed its limit of time or memory and was ended. Nothing was changed."""
 
 
 class TrainingError(SymdistillError):

@@ -100,6 +100,9 @@ class Completion:
     `cached_prompt_tokens` of `prompt_tokens` were not computed again. `token_logprobs` holds natural logarithms, one a
     generated token. `top_two` holds the two largest probabilities of each step where `Sampling.top_two_at` asked for
     them. `seconds` is its share of the wall time of the calls under way.
+
+    Where `Sampling.then` was asked for, all this is about the second stretch, whose prompt holds the first and that
+    text, and `first` is the first; but `seconds` is about both, and "length" says that either was cut.
     """
 
     key: str

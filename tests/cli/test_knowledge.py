@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
+import re
 import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from symdistill.cli.display import one_line, visible
+from symdistill.cli.knowledge_text import side_by_side
 from symdistill.cli.main import main
+from symdistill.errors import StoreError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.items import KnowledgeItem, Provenance, Use
 
@@ -69,6 +75,9 @@ def now(path: Path, key: str) -> KnowledgeItem:
         ("a\rb\x9bc\u202ed\ufeff", "a\\rb\\x9bc\\u202ed\\ufeff"),
         ("\U000e0041\ud800", "\\U000e0041\\ud800"),
         ("naïve 日本 👩‍🔬 [red] é", "naïve 日本 👩‍🔬 [red] é"),
+        ("می\u200cروم", "می\u200cروم"),
+        ("ig\u200bno\u200dre\u2060\u00ad\u034f", "ig\\u200bno\\u200dre\\u2060\\xad\\u034f"),
+        ("\ufff9\u3164\U000e0101", "\\ufff9\\u3164\\U000e0101"),
     ],
 )
 def test_what_acts_on_a_terminal_is_written_out(text: str, shown: str) -> None:
@@ -77,6 +86,15 @@ def test_what_acts_on_a_terminal_is_written_out(text: str, shown: str) -> None:
 
 def test_one_line_is_cut() -> None:
     assert one_line("a\n b\x1b " + "c" * 20, 10) == "a b\\x1b c…"
+    assert one_line("日本語の項目", 12) == "日本語の項目"
+    assert one_line("日本語の項目", 6) == "日本…", "a character may take two columns"
+
+
+def test_columns_stand_below_each_other_whatever_the_script() -> None:
+    lines = list(side_by_side("日本語の項目を数える。" * 10, "Count the items. " * 10))
+    places = {cell_len(line[: line.index("│")]) for line in lines}
+    assert len(places) == 1
+    assert max(map(cell_len, lines)) <= 100
 
 
 def test_list_and_search_show_one_line_an_item(capsys: pytest.CaptureFixture[str], path: Path) -> None:
@@ -303,6 +321,64 @@ def test_prune_retires_what_did_harm_and_says_how_to_take_it_back(
     assert "Nothing to retire" in call(capsys, "prune", path, "--min-uses", "9")[1]
 
 
+def test_prune_wants_evidence_and_says_what_may_be_chance(capsys: pytest.CaptureFixture[str], path: Path) -> None:
+    with KnowledgeBase(path / "knowledge.sqlite") as base:
+        base.add([replace(SUM, id="k_4", text="Add.", status="active")], by="t")
+        base.record_uses([replace(use(n, good=True, item="k_4"), correct_without=n > 0) for n in range(6)])
+        base.record_uses([replace(use(9, good=False, item="k_4"), student=f"s{n}") for n in range(9)])
+    code, out, _ = call(capsys, "prune", path, "--min-lift", "0.02")
+    assert code == 0
+    assert out == (
+        "1 more item has an estimate below 0.02 that may be chance; --by-estimate would retire these too.\n"
+        "Nothing to retire: of 2 active items, 2 were measured on 5 questions or more, and none of these has a lift "
+        "surely below 0.02.\n"
+    ), "nine students of one question are one question; items in review are not counted"
+    assert now(path, "k_4").status == "active"
+    assert "1 retired" in call(capsys, "prune", path, "--min-lift", "0.02", "--by-estimate")[1]
+
+
+def test_refine_puts_edits_in_order_and_takes_back_flags(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    source = Provenance("e1", "sums", "Ann has 48 eggs and buys 69 more. How many has she?")
+    leak = KnowledgeItem("k_1", "summary", "Eggs", "Add. The answer is 117.", "sums", provenance=(source,))
+    gone = replace(leak, id="k_2", text="Count the eggs with care and add them.", status="retired")
+    with KnowledgeBase(tmp_path / "k.sqlite") as base:
+        base.add([leak, gone, replace(gone, id="k_3", status="active")], by="t")
+        base.add([replace(leak, id=f"k_{n}", text="Write the eggs in a list, then add.") for n in (4, 5)], by="t")
+    questions = tmp_path / "q.jsonl"
+    rows = [("e1", source.question, "117"), ("e2", "What is 2 and 2?", "4"), ("e3", "What is 3 and 4?", "7")]
+    questions.write_text("".join(json.dumps({"id": i, "question": q, "answer": a}) + "\n" for i, q, a in rows))
+    base_file = tmp_path / "k.sqlite"
+    out = call(capsys, "refine", base_file, "--dry-run")[1]
+    assert "5 items: " in out
+    assert "Nothing was changed." in out
+    assert "Not looked at whether 4 items give an answer away" in out
+    out = call(capsys, "refine", base_file, "--task", questions)[1]
+    assert "k_1  states the answer of e1" in out
+    assert "k_3  says the same as k_2, which is retired" in out
+    assert "5 items: 1 merged into others, 1 sent to review, 1 flagged." in out
+    with KnowledgeBase(base_file) as base:
+        assert (base.get("k_1").flags, base.get("k_3").status) == (("leaks_answer",), "review")
+        assert base.get("k_5").edited_by == "refinement"
+    assert "It is flagged leaks_answer" in call(capsys, "edit", base_file, "k_1", "--text", "Add what is bought.")[1]
+    call(capsys, "review", base_file, "--accept", "k_3")
+    assert "5 items: 1 no longer flagged." in call(capsys, "refine", base_file, "--task", questions)[1]
+    assert "5 items: nothing to change." in call(capsys, "refine", base_file, "--task", questions)[1]
+
+
+def test_refine_does_not_take_another_question_for_the_source(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    source = Provenance("7", "sums", "Ann has 48 eggs and buys 70 more. How many has she?")
+    with KnowledgeBase(tmp_path / "k.sqlite") as base:
+        base.add([KnowledgeItem("k_1", "summary", "t", "The answer is 117.", "sums", provenance=(source,))], by="t")
+    questions = tmp_path / "q.jsonl"
+    rows = [(str(n), f"What are {n} and {110}?", str(110 + n)) for n in range(5, 10)]
+    questions.write_text("".join(json.dumps({"id": i, "question": q, "answer": a}) + "\n" for i, q, a in rows))
+    out = call(capsys, "refine", tmp_path / "k.sqlite", "--task", questions)[1]
+    assert "1 item: nothing to change." in out
+    assert "--task FILE" in out
+
+
 def test_stats(capsys: pytest.CaptureFixture[str], path: Path) -> None:
     out = call(capsys, "stats", path)[1]
     assert out.startswith("3 items in 3 versions, 13 uses, ")
@@ -386,3 +462,131 @@ def test_a_damaged_file_is_one_line(capsys: pytest.CaptureFixture[str], path: Pa
     assert code == 1
     assert err.startswith("Damaged: the knowledge base")
     assert err.count("\n") == 1
+
+
+def test_markdown_of_items_is_not_taken_into_a_base_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], path: Path, tmp_path: Path
+) -> None:
+    notes, mistyped = tmp_path / "notes", tmp_path / "knowlege.sqlite"
+    call(capsys, "export", path, notes)
+    code, _, err = call(capsys, "import", mistyped, notes)
+    assert code == 2
+    assert f"There is no knowledge base at {mistyped}" in err
+    assert not mistyped.exists()
+    for file in notes.glob("*.md"):
+        file.unlink()
+    (notes / "new.md").write_text("---\nkind: rule\ntask: t\ntitle: New\n---\nAdd.\n")
+    code, out, _ = call(capsys, "import", mistyped, notes)
+    assert code == 0
+    assert f"Made a new knowledge base at {mistyped}." in out
+    assert "knowledge refine" in out
+
+
+def test_an_export_without_what_cannot_be_read_says_so_in_its_code(
+    capsys: pytest.CaptureFixture[str], path: Path, tmp_path: Path
+) -> None:
+    db = sqlite3.connect(path / "knowledge.sqlite")
+    db.execute("DROP TRIGGER versions_update")
+    db.execute("UPDATE versions SET status = 'gone' WHERE item = 'k_1'")
+    db.commit()
+    db.close()
+    for target in ("notes", "k.jsonl"):
+        code, out, err = call(capsys, "export", path, tmp_path / target)
+        assert code == 2
+        assert "Wrote 2 " in out
+        assert "unknown status 'gone'" in err
+
+
+def test_what_can_be_read_of_a_damaged_base_is_exported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file, saved, new = tmp_path / "k.sqlite", tmp_path / "saved.jsonl", tmp_path / "new.sqlite"
+    with KnowledgeBase(file) as base:
+        base.add([replace(SUM, id=f"k_{n:03}", text=f"Item {n}. " + "Add. " * 300) for n in range(60)], by="t")
+        base.record_uses([use(n, good=True, item="k_001") for n in range(5)])
+    db = sqlite3.connect(file)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = db.execute("PRAGMA page_size").fetchone()[0]
+    db.close()
+    whole = file.read_bytes()
+    content = bytearray(whole)
+    at = content.index(b"Item 33. ") // size * size
+    content[at : at + size] = b"\xff" * size
+    file.write_bytes(content)
+    code, _, err = call(capsys, "list", file)
+    assert code == 1
+    assert "knowledge export BASE FILE.jsonl" in err
+    code, out, err = call(capsys, "export", file, saved)
+    assert code == 2
+    assert "k_033 (version 1)" in err
+    call(capsys, "import", new, saved)
+    with KnowledgeBase(new) as base:
+        kept = {item.id for item in base.items(status=None)}
+        assert len(base.uses()) == 5
+    assert 50 <= len(kept) < 60
+    assert f"Wrote {len(kept)} items" in out
+    assert f"{60 - len(kept)} versions of items cannot be read" in err
+    file.write_bytes(whole[: len(whole) // 2])
+    code, out, err = call(capsys, "export", file, tmp_path / "half.jsonl")
+    assert (code, "Damaged: " in err) == (2, True), "a file that was cut short"
+    assert 15 < len((tmp_path / "half.jsonl").read_text().splitlines()) < 50
+    assert file.read_bytes() == whole[: len(whole) // 2], "nothing in it was changed"
+    file.write_bytes(b"SQLite format 3\x00" + b"\x07" * 5000)
+    code, _, err = call(capsys, "export", file, saved)
+    assert code == 1
+    assert "nothing can be read" in err
+
+
+@pytest.mark.parametrize(
+    "editor, said", [("rm", "left no file at"), ("'x", "which is no command line"), ("true", "stays at version 1")]
+)
+def test_an_editor_that_does_something_else_is_no_traceback(
+    capsys: pytest.CaptureFixture[str], path: Path, monkeypatch: pytest.MonkeyPatch, editor: str, said: str
+) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", editor)
+    code, out, err = call(capsys, "edit", path, "k_1")
+    assert said in out + err
+    assert code == (0 if editor == "true" else 2)
+    assert "Traceback" not in err
+
+
+def test_what_was_typed_is_kept_when_the_base_is_locked(
+    capsys: pytest.CaptureFixture[str], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    program = 'import sys; f = sys.argv[1]; t = open(f).read(); open(f, "w").write(t.replace("Write", "Note"))'
+    monkeypatch.setenv("EDITOR", f"{sys.executable} -c '{program}'")
+    monkeypatch.setattr(KnowledgeBase, "edit", locked)
+    code, _, err = call(capsys, "edit", path, "k_1")
+    assert code == 1
+    kept = re.search(r"What you wrote is in (\S+);", err)
+    assert kept is not None
+    assert "1. Note." in Path(kept[1]).read_text()
+
+
+def locked(*_: object, **__: object) -> None:
+    raise StoreError("Another process has locked it.", "End the other process.")
+
+
+def test_a_text_is_not_emptied(capsys: pytest.CaptureFixture[str], path: Path) -> None:
+    code, _, err = call(capsys, "edit", path, "k_1", "--text", "")
+    assert code == 2
+    assert "would be empty" in err
+    assert now(path, "k_1").version == 1
+
+
+def test_show_puts_the_right_answer_beside_the_replies(capsys: pytest.CaptureFixture[str], path: Path) -> None:
+    with KnowledgeBase(path / "knowledge.sqlite") as base:
+        base.record_uses([replace(use(7, good=False), gold="the gold of it")])
+    out = call(capsys, "show", path, "k_1")[1]
+    assert "the right answer:\n      the gold of it\n" in out
+
+
+def test_nothing_in_an_exported_file_acts_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], path: Path, tmp_path: Path
+) -> None:
+    call(capsys, "export", path, tmp_path / "notes", "--status", "review")
+    [file] = (tmp_path / "notes").glob("*--k_2.md")
+    text = file.read_text()
+    assert not set(text) & set("\x1b\x07\x9b\r\u202e\u2028")
+    assert "\\x1b" in text
+    assert "2 files unchanged" in call(capsys, "import", path, tmp_path / "notes")[1]

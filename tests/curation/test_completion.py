@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as search
 from hypothesis import strategies as st
 
-from symdistill.curation import final_completion
+from symdistill.curation import final_completion, reasoning_alone
 from symdistill.prompts import cue
 from symdistill.records import Rationale
 from symdistill.tasks import check_answer
@@ -98,3 +98,20 @@ def test_once_is_enough(text):
 )
 def test_hostile_text(text):
     assert final_completion(rationale(text, "12")).endswith(cue("12"))
+
+
+@pytest.mark.parametrize(
+    "text, alone",
+    [
+        ("3 * 4 = 12. Therefore, the answer is 12.", "3 * 4 = 12."),
+        ("3 * 4 = 12.\nTherefore, the answer is 12.\n", "3 * 4 = 12."),
+        ("3 * 4 = 12. So the answer is 12. I hope this helps!", "3 * 4 = 12."),
+        ("3 * 4 = 12.\n#### 12", "3 * 4 = 12."),
+        ("The answer is 11. No, 3 * 4 = 12. The answer is 12.", "The answer is 11. No, 3 * 4 = 12."),
+        ("3 * 4 = 12.", "3 * 4 = 12."),
+        ("Therefore, the answer is 12.", ""),
+        ("", ""),
+    ],
+)
+def test_the_reasoning_ends_where_the_answer_is_announced(text, alone):
+    assert reasoning_alone(rationale(text, "12")) == alone

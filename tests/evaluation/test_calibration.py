@@ -173,7 +173,7 @@ def test_the_gain_is_a_paired_difference_and_choosing_is_corrected_for():
     for gain, other in ((choice.over_never, never), (choice.over_always, always)):
         assert gain.difference == pytest.approx(choice.point.accuracy - other)
         assert gain.low <= gain.difference <= gain.high
-        assert gain.corrected <= gain.difference
+        assert gain.corrected < gain.difference
     assert choice.threshold_low <= choice.threshold <= choice.threshold_high
 
 
@@ -188,6 +188,49 @@ def test_the_correction_is_about_what_new_questions_take_away():
         corrected.append(gain.corrected)
     assert sum(apparent) / 40 > 0.05
     assert abs(sum(corrected) / 40) < 0.6 * sum(apparent) / 40
+
+
+def test_the_correction_is_right_on_the_average_where_there_is_something_to_gain():
+    # A low margin foretells a wrong reply, and knowledge then helps: what the chosen threshold brings is known.
+    rng = random.Random(11)
+
+    def one() -> tuple[float, bool, bool]:
+        hard = rng.random()
+        return 100 * (1 - hard), rng.random() < 0.8 - 0.5 * hard, rng.random() < 0.45 + 0.1 * hard
+
+    apparent, corrected, truly = [], [], []
+    unseen = [one() for _ in range(4000)]
+    for _ in range(60):
+        choice = calibrate(cases_of([one() for _ in range(40)])).choice
+        apparent.append(choice.over_never.difference)
+        corrected.append(choice.over_never.corrected)
+        gains = [known - direct for margin, direct, known in unseen if 0 < choice.threshold >= margin]
+        truly.append(sum(gains) / len(unseen))
+    true = sum(truly) / 60
+    assert sum(apparent) / 60 > true + 0.03
+    assert abs(sum(corrected) / 60 - true) < 0.015
+
+
+def test_a_single_question_says_nothing_about_others():
+    assert calibrate(cases_of([(50, False, True)])).choice.over_never.corrected is None
+
+
+@pytest.mark.parametrize(
+    ("threshold", "accuracy", "rate", "tokens"),
+    [(0, 1 / 3, 0, 10), (20, 2 / 3, 1 / 3, 20), (55, 1, 2 / 3, 30), (95, 2 / 3, 1, 40), (100, 2 / 3, 1, 30)],
+)
+def test_any_threshold_can_be_looked_at(threshold, accuracy, rate, tokens):
+    found = calibrate(cases_of([(20, False, True), (50, False, True), (90, True, False)])).at(threshold)
+    assert (found.accuracy, found.retrieval_rate, found.prompt_tokens) == (
+        pytest.approx(accuracy),
+        pytest.approx(rate),
+        pytest.approx(tokens),
+    )
+
+
+@pytest.mark.parametrize(("n", "few"), [(29, True), (30, False)])
+def test_few_dev_questions_are_called_few(n, few):
+    assert calibrate(a_dev_split(n)).few is few
 
 
 def test_gates_are_compared_on_the_same_questions():

@@ -122,13 +122,14 @@ def test_comparing_twice_gives_the_same():
 
 def write_run(directory, methods):
     examples = [Example(f"q{i}", f"{i}+{i}?", str(2 * i), "number") for i in range(6)]
+    asked = {e.id: e for e in examples}
     lines, rows = [], []
     for method, wrong, samples in methods:
         texts = [[f"It has \u2028 a separator. The answer is {2 * i + (i in wrong)}."] * samples for i in range(6)]
         replies = [[Completion(key="k", text=t, completion_tokens=3) for t in row] for row in texts]
         scored = score(examples, replies, method)
         rows += [r.as_dict() for r in scored.rows]
-        lines += [prediction_dict(p, scored.row.decoding) for p in scored.predictions]
+        lines += [prediction_dict(p, scored.row.decoding, asked[p.example_id]) for p in scored.predictions]
     directory.mkdir()
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     (directory / "predictions.jsonl").write_text(text, encoding="utf-8")
@@ -183,4 +184,20 @@ def test_evidence_from_memory_is_the_evidence_on_disk(tmp_path):
     scored = score(
         examples, [[Completion(key="k", text=f"{2 * i + (i == 1)}", completion_tokens=3)] for i in range(6)], "m"
     )
-    assert read_run(tmp_path / "run") == [evidence(scored.predictions, scored.row, str(tmp_path / "run"))]
+    assert read_run(tmp_path / "run") == [evidence(scored.predictions, scored.row, str(tmp_path / "run"), examples)]
+
+
+def test_students_that_different_engines_answered_for_are_pointed_out():
+    def answered(method, engine):
+        example = Example("q000", "2+2?", "4", "number")
+        reply = Completion(key="k", text="The answer is 4.", completion_tokens=3)
+        scored = score([example], [[reply]], method, engine=engine)
+        return evidence(scored.predictions, scored.row)
+
+    mixed = compare([answered("std-cot", "torch bfloat16"), answered("scotd", "ctranslate2 int8")])
+    assert mixed.notes == (
+        "Not one engine answered for all students (ctranslate2 int8, torch bfloat16): a small difference may be its "
+        "doing.",
+    )
+    alike = compare([answered("std-cot", "torch bfloat16"), answered("teacher", None)])
+    assert alike.notes == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -57,3 +57,41 @@ def test_samples_that_share_a_prompt_pay_for_it_once():
 
 def test_a_question_without_a_reply_costs_nothing():
     assert question_flops(Tiny(), []) == (0.0, 0.0)
+
+
+def in_two_stretches(question: int, rationale: int, cue: int, answer: int, cached: int = 0) -> Completion:
+    first = Completion("k", "", prompt_tokens=question, cached_prompt_tokens=cached, completion_tokens=rationale)
+    whole = reply(question + rationale + cue, answer, cached=question + rationale)
+    return replace(whole, first=first)
+
+
+def test_the_paper_counts_both_prompts_of_two_passes_and_the_total_what_is_computed():
+    paper, total = question_flops(Tiny(), [in_two_stretches(100, 60, 5, 3)])
+    assert paper == 900 * (100 + 165)
+    assert total == pytest.approx(total_flops(Tiny(), 100, 60 + 5 + 3)), "the cue is read, the rest as in one pass"
+
+
+def test_samples_in_two_passes_share_the_question_and_nothing_else():
+    one = in_two_stretches(100, 60, 5, 3)
+    more = [in_two_stretches(100, 40, 5, 3, cached=100), in_two_stretches(100, 50, 5, 3, cached=100)]
+    paper, total = question_flops(Tiny(), [one, *more])
+    assert paper == 900 * (100 + 165)
+    assert total == sum(total_flops(Tiny(), 100, r + 8, c) for r, c in ((60, 0), (40, 100), (50, 100)))
+
+
+@pytest.mark.parametrize("question, rationale", [(165, 135), (165, 155), (250, 210), (120, 108)])
+def test_cascod_costs_2_85_to_3_times_the_prompt_of_std_cot(question: int, rationale: int):
+    """SKIntern's ratio: (q + q + r + cue) : q, where a rationale and the cue are 85 to 100% as long as the question.
+
+    The first two lengths are those at which three passages of 128 words (about 500 tokens) make KARD's prompt about
+    four times as long, as in the same table; the ratio does not depend on the student.
+    """
+    paper, _ = question_flops(Tiny(), [in_two_stretches(question, rationale, cue=6, answer=3)])
+    std_cot, _ = question_flops(Tiny(), [reply(question, rationale + 9)])
+    assert 2.85 <= paper / std_cot <= 3.0
+
+
+def test_what_cascod_really_computes_is_what_std_cot_does():
+    _, total = question_flops(Tiny(), [in_two_stretches(165, 150, cue=6, answer=3)])
+    _, std_cot = question_flops(Tiny(), [reply(165, 150 + 6 + 3)])
+    assert total == pytest.approx(std_cot)

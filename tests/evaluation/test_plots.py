@@ -3,37 +3,11 @@
 from __future__ import annotations
 
 import math
-from xml.etree import ElementTree
 
 import pytest
 
+from pages import inside, parsed, words
 from symdistill.evaluation.plots import Curve, Estimate, bars, curves, intervals, scatter
-
-
-def parsed(svg) -> ElementTree.Element:
-    return ElementTree.fromstring(str(svg))
-
-
-def words(svg) -> list[str]:
-    return [element.text or "" for element in parsed(svg).iter("text")]
-
-
-def inside(svg) -> bool:
-    """Whether every coordinate lies in the drawing."""
-    root = parsed(svg)
-    _, _, width, height = map(float, root.attrib["viewBox"].split())
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            if name in ("x", "x1", "x2", "cx") and not -0.1 <= float(value) <= width + 0.1:
-                return False
-            if name in ("y", "y1", "y2", "cy") and not -0.1 <= float(value) <= height + 0.1:
-                return False
-        for place in element.attrib.get("points", "").split():
-            x, y = map(float, place.split(","))
-            if not (-0.1 <= x <= width + 0.1 and -0.1 <= y <= height + 0.1):
-                return False
-    return True
-
 
 ESTIMATES = [
     Estimate("label-only, greedy", 0.3, 0.2, 0.4, 9e9, emphasis=True),

@@ -7,11 +7,11 @@ import os
 import re
 from dataclasses import replace
 from datetime import date
-from html.parser import HTMLParser
 
 import pytest
 
 from gate_cases import a_dev_split
+from pages import Page
 from symdistill.errors import RunDirectoryError
 from symdistill.evaluation.calibration import calibrate
 from symdistill.evaluation.comparison import compare
@@ -23,6 +23,7 @@ from symdistill.evaluation.report_data import (
     ItemUse,
     KnowledgeSummary,
     MethodAnswers,
+    NotesCost,
     ReportData,
     TaskSummary,
     TeacherSummary,
@@ -33,40 +34,6 @@ from symdistill.evaluation.scoring import score
 from symdistill.knowledge.items import KnowledgeItem, Provenance
 from symdistill.knowledge.utility import lift_of
 from symdistill.records import Completion, Example
-
-VOID = {"meta", "link", "br", "hr", "img", "rect", "line", "circle", "polyline", "polygon", "path"}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and text, and insists that every element is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not self.open or self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def a_run(word: str = "", questions: int = 24, **changes) -> ReportData:
@@ -342,7 +309,7 @@ def test_knowledge_shows_the_most_used_items_with_their_lift():
     )
     assert "Title 2 k_2 · summary · sums · from 1 question · retired 18 12 5 1" in section
     assert "Title 3 k_3 · summary · sums · from 1 question 17 – – – –" in section
-    table = section.split("Used: questions")[0]
+    table = section.split("Used: held-out questions that nesycd saw")[0]
     assert [int(n) for n in re.findall(r"Title (\d+) k_", table)] == list(range(10))
     assert "10 of 12 items in use are shown" in section
     assert "1. Rule number 9." in section
@@ -365,7 +332,7 @@ def test_knowledge_shows_what_it_turned_either_way():
 @pytest.mark.parametrize(
     ("changes", "said", "unsaid"),
     [
-        ({"items": []}, "No item was put before the student", "The most used items"),
+        ({"items": []}, "No item was put before nesycd for a held-out question", "The most used items"),
         ({"asked": 0, "turned_right": (), "turned_wrong": ()}, "Title 0", "Questions it turned"),
         (
             {"turned_right": (), "turned_wrong": ()},
@@ -396,6 +363,36 @@ def test_calibration_says_what_was_chosen_and_whether_confidence_can_be_trusted(
     for gate in ("margin (in use) .", "sequence probability .", "entropy .", "agreement of samples .", "at random .50"):
         assert gate in section
     assert f"chosen: {found.threshold:.1f}" in section
+
+
+def test_a_threshold_that_was_set_is_told_from_the_chosen_one():
+    found = calibrate(a_dev_split(60))
+    point = found.at(90)
+
+    def section(in_use):
+        html = render_report(a_run(calibrations=[CalibrationSummary("m", found, in_use)]))
+        return Page(html).text.split("When it asks for knowledge")[1].split("How to repeat it")[0]
+
+    assert "This is not the threshold in use: the configuration sets 90.0, which asks" in section(90.0)
+    assert f"answers {100 * point.accuracy:.1f}% correctly and reads {point.prompt_tokens:,.0f} prompt" in section(90.0)
+    assert f"chosen: {found.threshold:.1f} · in use: 90.0" in section(90.0)
+    assert "in use:" not in section(found.threshold)
+    assert "not the threshold in use" not in section(found.threshold)
+
+
+@pytest.mark.parametrize(("n", "said"), [(29, True), (30, False)])
+def test_a_threshold_from_few_questions_is_called_a_guess(n, said):
+    html = render_report(a_run(calibrations=[CalibrationSummary("m", calibrate(a_dev_split(n)))]))
+    assert ("little better than a guess at a threshold" in html) is said
+
+
+def test_the_notes_of_a_base_are_among_the_costs():
+    page = Page(render_report(a_run(noted=[NotesCost("nesycd", 21, 34_000, 1.25)]))).text
+    costs = page.split("What it cost")[1]
+    assert "21 replies of the teacher for the notes of nesycd 34,000 – $1.25" in costs
+    together = re.search(r"together \S+ .*?(\$[\d.]+)", costs)
+    assert together is not None
+    assert together[1] == "$1.75", "with the half dollar of the rationales"
 
 
 def test_a_run_without_knowledge_or_gate_has_neither_section():

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symdistill.errors import DataError, PrerequisiteError, StoreError
+from symdistill.errors import DamagedStore, DataError, PrerequisiteError, StoreError
 from symdistill.knowledge.base import Change, KnowledgeBase
 from symdistill.knowledge.items import KnowledgeItem, Provenance, Use, item_id
+from symdistill.knowledge.schema import SCHEMA
 from symdistill.sampling import ResponseStore
+from symdistill.sampling.database import Database
 
 SWAP = KnowledgeItem("k_1", "summary", "Update both holders", "Write both names down at every swap.", "bbh/tracking")
 SUM = KnowledgeItem("k_2", "supplementary", "Carrying", "Carry the tens when digits add up to 10.", "gsm8k")
@@ -497,3 +499,29 @@ def test_threads_may_share_a_base(base):
     for thread in threads:
         thread.join()
     assert [v.item.version for v in base.history("k_1")] == list(range(1, 62))
+
+
+def test_a_base_of_the_first_schema_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "old.sqlite"
+    old = Database(path, replace(SCHEMA, migrations=SCHEMA.migrations[:1]))
+    with old.writing() as db:
+        db.execute("INSERT INTO uses VALUES (1, 'k_1', 1, 'q1', 'Q?', 'run', 's', 1, 0, 'Bob', 'Ann', '2026-01-01')")
+    old.close()
+    with KnowledgeBase(path) as base:
+        [use] = base.uses()
+        assert (use.gold, use.recorded_at) == ("", "2026-01-01")
+        base.record_uses([replace(use, gold="Bob")])
+        assert [use.gold for use in base.uses()] == ["Bob"]
+
+
+def test_a_table_that_is_gone_is_damage_with_a_way_out(base):
+    with_sql(base.path, "DROP TABLE uses")
+    with pytest.raises(DamagedStore, match="no such table") as caught:
+        base.uses()
+    assert "knowledge export BASE FILE.jsonl" in caught.value.fix
+
+
+def test_a_text_cannot_be_emptied(base):
+    with pytest.raises(DataError, match=r"would be empty.*`retired`"):
+        base.edit("k_1", by="ann", text=" \n")
+    assert base.get("k_1").version == 1

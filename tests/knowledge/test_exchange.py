@@ -44,7 +44,7 @@ def test_out_in_and_out_again_gives_the_same_bytes(tmp_path_factory, items, edit
         one.add(items, by="b", note="n")
         for index, changed in edits:
             one.edit(items[index % len(items)].id, by="c", **changed)
-        one.record_uses(used)
+        one.record_uses(use for use in used if use.version in one.current_versions().get(use.item_id, ()))
         written = export_jsonl(one, folder / "one.jsonl.gz")
         merged = import_jsonl(two, folder / "one.jsonl.gz")
         assert (len(merged.added), merged.uses, merged.conflicts) == (written.items, written.uses, ())
@@ -131,6 +131,47 @@ def test_an_older_file_changes_nothing(one, two, tmp_path):
     before = one.revision
     assert import_jsonl(one, tmp_path / "k.jsonl").unchanged == 2
     assert one.revision == before
+
+
+def test_an_older_export_does_not_undo_what_was_measured_since(one, two, tmp_path):
+    export_jsonl(one, tmp_path / "old.jsonl")
+    import_jsonl(two, tmp_path / "old.jsonl")
+    later = replace(USE, correct_with=False, correct_without=True)
+    one.record_uses([later])
+    merged = import_jsonl(one, tmp_path / "old.jsonl")
+    assert (merged.uses, merged.foreign_uses, one.uses()) == (0, 0, [later])
+    export_jsonl(one, tmp_path / "new.jsonl")
+    assert import_jsonl(two, tmp_path / "new.jsonl").uses == 1, "what was measured later comes in"
+    assert two.uses() == [later]
+    assert [use.recorded_at for use in two.uses()] == [use.recorded_at for use in one.uses()]
+
+
+def test_a_use_without_a_time_is_older_than_every_other(one, two, tmp_path):
+    export_jsonl(one, tmp_path / "k.jsonl")
+    *lines, use = map(json.loads, lines_of(tmp_path / "k.jsonl"))
+    del use["recorded_at"], use["gold"]
+    use |= {"correct_with": False, "correct_without": True}
+    (tmp_path / "k.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [*lines, use]))
+    assert import_jsonl(one, tmp_path / "k.jsonl").uses == 0
+    assert one.uses() == [USE]
+    assert import_jsonl(two, tmp_path / "k.jsonl").uses == 1
+    two.record_uses([USE])
+    assert two.uses() == [USE]
+
+
+def test_what_another_text_was_worth_is_left_out(one, two, tmp_path):
+    export_jsonl(one, tmp_path / "k.jsonl")
+    import_jsonl(two, tmp_path / "k.jsonl")
+    one.edit("k_1", by="ann", text="Multiply.")
+    two.edit("k_1", by="bob", text="Divide.")
+    divided = [replace(USE, version=3, example_id=f"q{n}", correct_with=False, correct_without=True) for n in range(8)]
+    shared = replace(USE, example_id="q9")
+    two.record_uses([*divided, shared, replace(USE, item_id="k_9")])
+    export_jsonl(two, tmp_path / "k.jsonl")
+    merged = import_jsonl(one, tmp_path / "k.jsonl")
+    assert merged.conflicts == (Conflict("k_1", ours=3, theirs=3),)
+    assert (merged.uses, merged.foreign_uses) == (1, 9)
+    assert one.uses() == [USE, shared], "version 1 says the same in both"
 
 
 def lines_of(path):

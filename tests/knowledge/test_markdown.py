@@ -15,6 +15,7 @@ from symdistill.errors import DataError
 from symdistill.knowledge.items import KnowledgeItem, Provenance
 from symdistill.knowledge.markdown import file_name, parse, render, stamped
 from symdistill.knowledge.utility import Lift
+from symdistill.knowledge.visible import without_controls
 
 ITEM = KnowledgeItem(
     "k_7f3a91c2d4e5",
@@ -50,11 +51,13 @@ def test_a_file_looks_as_documented():
 
 
 @given(items, st.integers(1, 99), st.sampled_from([None, LIFT]))
-def test_what_is_written_is_read_back_to_the_letter(item, version, lift):
+def test_what_is_written_is_read_back_to_the_letter_and_acts_on_no_terminal(item, version, lift):
     item = replace(item, version=version)
-    draft = parse(render(item, lift), "x.md")
+    written = render(item, lift)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028]", written.replace("\r\n", "\n"))
+    draft = parse(written, "x.md")
     assert (draft.id, draft.version, draft.kind) == (item.id, version, item.kind)
-    assert (draft.title, draft.text, draft.task) == (item.title, item.text, item.task)
+    assert (draft.title, draft.text, draft.task) == (item.title, without_controls(item.text), item.task)
     assert (draft.status, draft.flags, draft.changes(item)) == (item.status, item.flags, {})
 
 

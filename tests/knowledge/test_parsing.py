@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ SUMMARY = "1. Track both.\n2. Check units."
 NAMES = "Learning Summary and Supplementary Knowledge"
 FACTS = "- Area = w * h\n- 60 min = 1 h"
 
+CUT = Analysis("A b.", None, "summary_only", "supplementary_knowl")
 BOTH = {
     "plain": f"Learning Summary:\n{SUMMARY}\n\nSupplementary Knowledge:\n{FACTS}",
     "other order": f"Supplementary Knowledge:\n{FACTS}\n\nLearning Summary:\n{SUMMARY}",
@@ -76,6 +78,14 @@ def test_both_notes_are_read(text: str) -> None:
     [
         ("Learning Summary: 1. Track. 2. Check. Supplementary Knowledge: Area.", "1. Track. 2. Check.", "Area."),
         ("Learning Summary: Track. **Supplementary Knowledge:** Area.", "Track.", "Area."),
+        ("<h2>Learning Summary</h2><p>Track.</p><h2>Supplementary Knowledge</h2><p>W</p>", "<p>Track.</p>", "<p>W</p>"),
+        ("<b>Learning Summary</b> Track. <b>Supplementary Knowledge</b> Area.", "Track.", "Area."),
+        ("learning summary: track. supplementary knowledge: area.", "track.", "area."),
+        (
+            "Learning Summary: Use <b>supplementary knowledge</b> well.\nSupplementary Knowledge: Area.",
+            "Use <b>supplementary knowledge</b> well.",
+            "Area.",
+        ),
         ("Learning Summary - track both.\nSupplementary Knowledge – area.", "track both.", "area."),
         ("Learning Summary: -5 is below 0.\nSupplementary Knowledge: (a) is first.", "-5 is below 0.", "(a) is first."),
         ("<b>Learning Summary</b><p>Track.</p>\n<b>Supplementary Knowledge</b> <i>W</i>", "<p>Track.</p>", "<i>W</i>"),
@@ -155,6 +165,12 @@ def test_what_belongs_to_neither_is_left_over(text: str, leftover: str) -> None:
         ("Let me think", True, Analysis(None, None, "truncated", "Let me think")),
         ("<think>Learning Summary: so", False, Analysis(None, None, "truncated", "Learning Summary: so")),
         ('{"Learning Summary": "A.", "Supplementary Knowledge": "C an', True, Analysis("A.", "C an", "truncated", "")),
+        ('{"learning_summary": "A b.", "supplementary_knowl', False, CUT),
+        ('{"learning_summary": "A b.", "supplementary_knowl', True, replace(CUT, outcome="truncated")),
+        ('{"learning_summary": "A b.", "supplementary_knowledge', True, Analysis("A b.", None, "truncated", "")),
+        ('{"learning_summary": "A b.",', True, Analysis("A b.", None, "truncated", "")),
+        ('{"learning_summary": "A b.", "supplementary_knowledge":', True, Analysis("A b.", None, "truncated", "")),
+        ('{"certainty": 3, "learning_summary": "A', True, Analysis("A", None, "truncated", "certainty: 3")),
         ('```json\n{"Learning Summary": ["A", "B', True, Analysis("- A\n- B", None, "truncated", "")),
     ],
 )  # fmt: skip

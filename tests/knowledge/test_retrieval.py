@@ -86,7 +86,8 @@ SAME_QUESTION = Example("other_file/7", f"  {SWAP.question.upper()}\n", task="el
 
 def test_a_question_does_not_find_what_came_from_it_alone() -> None:
     assert found([OWN], SWAP) == []
-    assert found([OWN], replace(SWAP, question="Where is the red ball?")) == []  # the same id
+    mended = replace(SWAP, question="Where is the red ball?")
+    assert Retriever([OWN]).retrieve_many([mended], exclude_own=True, training=True) == [[]]  # the same id
     assert found([OWN], SAME_QUESTION) == []  # the same words under another id
     assert found([item("k_own", OWN.text, SWAP, SAME_QUESTION)], SWAP) == []  # one question twice
     assert found([OWN], OTHER_SWAP) == ["k_own"]
@@ -94,6 +95,17 @@ def test_a_question_does_not_find_what_came_from_it_alone() -> None:
     assert [i.id for i in Retriever([OWN]).retrieve(SWAP, exclude_own=False)] == ["k_own"]
     assert found([OWN], SWAP, keys=("text",)) == []
     assert found([OWN, TRACK], SWAP) == ["k_1"]  # the next best takes its place
+
+
+def test_a_question_finds_what_came_from_another_of_its_id() -> None:
+    stranger = replace(SWAP, question="Who swaps the red balls?")  # question 7 of the test file, say
+    assert found([OWN], stranger) == ["k_own"]
+    assert found([replace(OWN, flags=("leaks_answer",))], stranger) == ["k_own"]
+    elsewhere = replace(stranger, task="another task")
+    assert [i.id for i in Retriever([OWN]).retrieve_many([elsewhere], training=True)[0]] == ["k_own"]
+    unknown = replace(OWN, provenance=(Provenance(SWAP.id, SWAP.task, ""),))
+    assert found([unknown], stranger) == []  # nothing but the id is known of the source
+    assert found([unknown], elsewhere) == ["k_own"]
 
 
 def test_questions_with_options_are_known_by_their_words_too() -> None:

@@ -29,8 +29,26 @@ def test_lift_counts_changes_in_either_direction_and_shrinks_them() -> None:
 
 
 def test_the_latest_measurement_of_a_question_stands() -> None:
-    found = lifts([use(right=HURT), use(right=HELPED), use(right=SAME, student="other")])["k_1"]
+    found = lifts([use(right=HURT), use(right=HELPED), use(example="e2", right=SAME)])["k_1"]
     assert (found.helped, found.hurt, found.uses) == (1, 0, 2)
+
+
+def test_a_question_counts_once_however_many_students_answered_it() -> None:
+    students = [use(right=HURT, student=f"s{n}") for n in range(5)]
+    found = lifts(students)["k_1"]
+    assert (found.helped, found.hurt, found.uses) == (0, 1, 1)
+    assert harmful(lifts(students)) == {}
+    mixed = [
+        use(right=HURT),
+        use(right=HELPED, student="b"),
+        use(right=SAME, student="c"),
+        use(example="e2", right=SAME),
+    ]
+    found = lifts(mixed)["k_1"]
+    assert (found.helped, found.hurt, found.uses) == (pytest.approx(1 / 3, abs=1e-5), pytest.approx(1 / 3, abs=1e-5), 2)
+    assert found.lift == 0
+    thirds = lifts([use(right=HURT if n else HELPED, student=f"s{n}") for n in range(3)])["k_1"]
+    assert thirds.lift == pytest.approx(-1 / 3 / (1 + KAPPA), abs=1e-6)
 
 
 def test_uses_of_an_older_text_do_not_count() -> None:
@@ -54,10 +72,19 @@ def test_harmful_items_are_those_below_the_line_that_were_used_enough() -> None:
     good = [use("k_good", f"e{n}", right=HELPED) for n in range(9)]
     still = [use("k_still", f"e{n}", right=SAME) for n in range(9)]
     everything = [*bad, *rare, *good, *worse, *still]
-    assert list(harmful(everything)) == ["k_worse", "k_bad"]
-    assert list(harmful(everything, min_lift=-0.4)) == ["k_worse"]
-    assert list(harmful(everything, min_lift=0.1)) == ["k_worse", "k_bad", "k_still"]
-    assert "k_rare" in harmful(everything, min_uses=4)
+    measured = lifts(everything)
+    assert list(harmful(measured)) == ["k_worse", "k_bad"]
+    assert list(harmful(measured, min_lift=-0.4, by_estimate=True)) == ["k_worse"]
+    assert list(harmful(measured, min_lift=0.1, by_estimate=True)) == ["k_worse", "k_bad", "k_still"]
+    assert list(harmful(measured, min_lift=0.1)) == ["k_worse", "k_bad"]
+    assert "k_rare" in harmful(measured, min_uses=4, by_estimate=True)
+
+
+def test_one_unlucky_question_of_five_is_no_evidence() -> None:
+    unlucky = lifts([use("k_1", f"e{n}", right=SAME if n else HURT) for n in range(5)])
+    assert harmful(unlucky) == {}
+    assert list(harmful(unlucky, by_estimate=True)) == ["k_1"]
+    assert unlucky["k_1"].high > 0 > unlucky["k_1"].lift
 
 
 def test_more_evidence_narrows_the_interval_and_moves_it_to_the_data() -> None:

@@ -127,19 +127,27 @@ def test_without_knowledge_it_says_what_to_do(found: Knowledge | None) -> None:
 class Student:
     """Stands for the sampler: replies name what was asked; `unsure` decides which gated replies end early."""
 
-    def __init__(self, unsure: Callable[[Request], bool] = lambda _: True, failing: str = "") -> None:
+    def __init__(
+        self, unsure: Callable[[Request], bool] = lambda _: True, failing: str = "", too_long: bool = False
+    ) -> None:
         self.asked: list[Request] = []
         self._unsure = unsure
         self._failing = failing
+        self._too_long = too_long
 
     def __call__(self, requests: Sequence[Request]) -> Mapping[str, Completion]:
         self.asked += requests
-        return {r.key: self._reply(r) for r in requests if r.example_id != self._failing}
+        heard = [r for r in requests if r.example_id != self._failing and not (self._too_long and self._knows(r))]
+        return {r.key: self._reply(r) for r in heard}
+
+    @staticmethod
+    def _knows(request: Request) -> bool:
+        return "may help" in request.messages[-1].content
 
     def _reply(self, request: Request) -> Completion:
         gated = bool(request.sampling.go_on_above)
         stopped = gated and self._unsure(request)
-        known = "may help" in request.messages[-1].content
+        known = self._knows(request)
         return Completion(
             request.key,
             f"{'known' if known else 'direct'} {request.sample_index}",
@@ -212,6 +220,18 @@ def test_a_question_no_item_fits_is_answered_directly_without_a_gate() -> None:
 def test_at_inference_too_a_question_does_not_find_what_came_from_it_alone() -> None:
     [reply] = prepared(gate="always").answer(Student(), "student", [ADD], GREEDY)
     assert [i.id for i in reply.knowledge] == ["k_summary_take"]
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("settings, before", [({"gate": "always"}, 0), ({"gate": "confidence"}, 1)])
+def test_knowledge_too_long_for_the_student_leaves_the_direct_answer(
+    settings: dict[str, Any], before: int, samples: int
+) -> None:
+    sampling = GREEDY if samples == 1 else Sampling(temperature=0.7, max_tokens=64, logprobs=True)
+    [reply] = prepared(**settings).answer(Student(too_long=True), "student", [NEW], sampling, samples)
+    assert [c.text for c in reply.completions] == [f"direct {i}" for i in range(samples)]
+    assert {c.finish_reason for c in reply.completions} == {"stop"}
+    assert (reply.knowledge, len(reply.before)) == ((), before)
 
 
 def test_a_failed_gate_leaves_the_question_without_a_reply() -> None:

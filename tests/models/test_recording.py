@@ -24,6 +24,11 @@ def entries():
         found.append(
             (request, Completion(request.key, f"5 ({index})", "so", "length", 9, 2, 1, (-0.5, -0.25), 0.1, 1.5))
         )
+    two = content.request("m", PROMPT, SAMPLING, 4)
+    stretch = Completion(
+        two.key, "First ½.", None, "length", 9, 2, 1, (-0.5, -0.25), 0.0, 0.0, ((0.9, 0.1), (0.5, 0.4))
+    )
+    found.append((two, Completion(two.key, " 5.", prompt_tokens=14, first=stretch)))
     refused = content.request("m", PROMPT, SAMPLING, 3)
     found.append((refused, Failure(refused.key, "refused", "I would rather not", 2, 0.01, 12)))
     plain = content.request("m", PROMPT[1:], Sampling())
@@ -32,7 +37,7 @@ def entries():
 
 
 def written(path: Path) -> Path:
-    assert write_recording(path, {"models": ["m"], "note": "made for a test"}, entries()) == 5
+    assert write_recording(path, {"models": ["m"], "note": "made for a test"}, entries()) == 6
     return path
 
 
@@ -67,7 +72,7 @@ def test_a_line_is_a_prompt_and_people_can_read_it(tmp_path):
 def test_compression_is_seen_from_the_content_not_the_name(tmp_path):
     packed = written(tmp_path / "r.jsonl.gz")
     packed.rename(tmp_path / "renamed.jsonl")
-    assert len(read_recording(tmp_path / "renamed.jsonl").replies) == 4
+    assert len(read_recording(tmp_path / "renamed.jsonl").replies) == 5
 
 
 def test_writing_that_fails_leaves_the_old_file(tmp_path):
@@ -110,6 +115,9 @@ def edit(line: int, change):
         (edit(2, lambda v: v["replies"][0].update(finish_reason="bored")), 2, "unknown finish reason 'bored'"),
         (edit(2, lambda v: v["replies"][0].update(mood="good")), 2, "unknown value `mood`"),
         (edit(2, lambda v: v["replies"][0].pop("key")), 2, "no 'key'"),
+        (edit(2, lambda v: v["replies"][3].update(first="2 and 3")), 2, "`first` of a reply is not an object"),
+        (edit(2, lambda v: v["replies"][3]["first"].update(text=1)), 2, "`text` of a reply has the wrong type"),
+        (edit(2, lambda v: v["replies"][3]["first"].pop("text")), 2, "text"),
         (edit(2, lambda v: v["failures"][0].update(kind="tired")), 2, "unknown failure kind 'tired'"),
         (edit(3, lambda v: v.pop("messages")), 3, "no 'messages'"),
         (edit(3, lambda v: v["messages"][0].update(role="boss")), 3, "unknown role 'boss'"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -191,3 +192,66 @@ def test_the_weights_of_a_loaded_model_are_packed_and_answer_as_before(tmp_path:
     plain = TransformersModel(tiny_model(tie_word_embeddings=False), tiny_tokenizer(), name=loaded.name)
     [third] = ask(plain, request(loaded))
     assert first.text == second.text == third.text
+
+
+THEN = Sampling(temperature=1.0, max_tokens=40, then=" So:", top_two_at=0.6)
+ENDING = tiny_model()
+ENDING.generation_config.eos_token_id = [258, *range(0, 256, 5)]
+"""Ends its replies after a few tokens."""
+
+
+def test_a_reply_in_two_stretches_says_of_both_what_they_took() -> None:
+    student = TransformersModel(ENDING, tiny_tokenizer(), name="t", batch_size=4)
+    requests = [request(student, sampling=THEN, index=i) for i in range(8)]
+    replies = ask(student, *requests)
+    plain = ask(student, *(request(student, sampling=replace(THEN, then=""), index=i) for i in range(8)))
+    prompt = plain[0].prompt_tokens
+    for reply, alone in zip(replies, plain, strict=True):
+        first = reply.first
+        assert first is not None
+        assert (first.key, first.prompt_tokens, first.finish_reason) == (reply.key, prompt, "stop")
+        assert first.completion_tokens == len(first.token_logprobs or ()) == len(first.top_two or ())
+        assert reply.completion_tokens == len(reply.token_logprobs or ()) == len(reply.top_two or ())
+        read = first.completion_tokens - 1  # the end is not read again
+        assert (reply.prompt_tokens, reply.cached_prompt_tokens) == (prompt + read + len(" So:"), prompt + read)
+        assert (reply.seconds > 0, first.seconds, first.first) == (True, 0.0, None)
+        assert alone.first is None
+    assert [r.first.cached_prompt_tokens for r in replies if r.first] == [0, *[prompt] * 7]
+    assert len({(r.first.text, r.text) for r in replies if r.first}) > 4
+    [again] = ask(student, requests[5])
+    assert again.first is not None
+    assert replies[5].first is not None
+    assert (again.first.text, again.text) == (replies[5].first.text, replies[5].text)
+
+
+def test_a_cut_in_either_stretch_is_a_cut() -> None:
+    free = TransformersModel(tiny_model(), tiny_tokenizer(), name="t")
+    [reply] = ask(free, request(free, sampling=Sampling(max_tokens=8, then=" So:")))
+    assert reply.first is not None
+    assert (reply.first.finish_reason, reply.finish_reason) == ("length", "length")
+    assert (reply.first.completion_tokens, reply.completion_tokens) == (6, 2)
+
+
+def test_a_second_stretch_counts_into_the_context() -> None:
+    small = TransformersModel(tiny_model(max_position_embeddings=60), tiny_tokenizer(), name="t", batch_size=4)
+    [plain, fine] = ask(small, *(request(small, sampling=Sampling(max_tokens=50, then=t)) for t in ("", " So:")))
+    assert fine.prompt_tokens + fine.completion_tokens <= 60
+    room = 60 - plain.prompt_tokens - len(" So:")
+    [least] = ask(small, request(small, "2+2?" + "?" * (room - 2), Sampling(max_tokens=50, then=" So:")))
+    assert least.prompt_tokens + least.completion_tokens == 60
+    tight = request(small, "2+2?" + "?" * (room - 1), Sampling(max_tokens=50, then=" So:"))
+    short = request(small, sampling=Sampling(max_tokens=1, then=" So:"))
+    for wanted, words in ((tight, "takes 60 in all"), (short, "takes 2 tokens at least, and 1 are allowed")):
+        [refused] = asyncio.run(small.generate([wanted]))
+        assert isinstance(refused, CallFailed)
+        assert (refused.kind, refused.transient) == ("rejected", False)
+        assert words in refused.message
+
+
+def test_reasoning_belongs_to_the_first_stretch() -> None:
+    opened = CHATML.replace("<|im_start|>assistant\n'", "<|im_start|>assistant\n<think>\n'")
+    thinking = TransformersModel(ENDING, tiny_tokenizer(opened), name="t")
+    [reply] = ask(thinking, request(thinking, sampling=THEN))
+    assert reply.first is not None
+    assert (reply.first.text, reply.first.finish_reason, reply.reasoning) == ("", "length", None)
+    assert reply.first.reasoning is not None

@@ -21,10 +21,15 @@ requests = st.builds(
     content.request,
     st.sampled_from(["a", "b"]),
     st.lists(st.builds(Message, st.just("user"), words), min_size=1, max_size=2),
-    st.builds(Sampling, temperature=st.sampled_from([0.0, 0.7]), stop=st.lists(words, max_size=1).map(tuple)),
+    st.builds(
+        Sampling,
+        temperature=st.sampled_from([0.0, 0.7]),
+        stop=st.lists(words, max_size=1).map(tuple),
+        then=st.sampled_from(["", "\nSo:"]),
+    ),
     st.integers(0, 2),
 )
-answers = st.builds(
+stretches = st.builds(
     Completion,
     key=st.just(""),
     text=words,
@@ -33,8 +38,14 @@ answers = st.builds(
     token_logprobs=st.none() | st.lists(st.floats(-30, 0), max_size=3).map(tuple),
     cost_usd=st.floats(0, 1),
     top_two=st.none() | st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=3).map(tuple),
-) | st.builds(Failure, key=st.just(""), kind=st.sampled_from(["refused", "server"]), message=words)
-entries = st.builds(lambda r, a: (r, replace(a, key=r.key)), requests, answers)
+)
+failures = st.builds(Failure, key=st.just(""), kind=st.sampled_from(["refused", "server"]), message=words)
+entries = st.builds(
+    lambda r, a, first: (r, replace(a, key=r.key) if isinstance(a, Failure) else replace(a, key=r.key, first=first)),
+    requests,
+    stretches | failures,
+    st.none() | stretches,
+)
 
 
 def entry(index: int, model: str = "m", text: str = "5"):

@@ -44,6 +44,7 @@ samplings = st.builds(
     top_p=st.sampled_from([1.0, 0.5]),
     stop=st.lists(words, max_size=2).map(tuple),
     logprobs=st.booleans(),
+    then=st.sampled_from(["", "\nSo:", "\ud83d"]),
 )
 requests = st.builds(
     content.request,
@@ -54,7 +55,7 @@ requests = st.builds(
 )
 logprobs = st.lists(st.integers(-2_000_000, 0).map(lambda hundred_thousandths: hundred_thousandths / 1e5), max_size=4)
 shares = st.integers(0, 100_000).map(lambda hundred_thousandths: hundred_thousandths / 1e5)
-completions = st.builds(
+stretches = st.builds(
     Completion,
     key=st.just(""),
     text=words,
@@ -68,6 +69,7 @@ completions = st.builds(
     seconds=st.floats(0, 100),
     top_two=st.none() | st.lists(st.tuples(shares, shares), max_size=3).map(tuple),
 )
+completions = st.builds(lambda reply, first: replace(reply, first=first), stretches, st.none() | stretches)
 failures = st.builds(
     Failure,
     key=st.just(""),
@@ -77,7 +79,16 @@ failures = st.builds(
     cost_usd=st.floats(0, 1),
     tokens=st.integers(0, 99),
 )
-entries = st.builds(lambda r, answer: (r, replace(answer, key=r.key)), requests, completions | failures)
+
+
+def answered(request: Request, answer: Completion | Failure) -> tuple[Request, Completion | Failure]:
+    """The reply with the request's key, in both stretches where it has two."""
+    if isinstance(answer, Completion) and answer.first is not None:
+        answer = replace(answer, first=replace(answer.first, key=request.key))
+    return request, replace(answer, key=request.key)
+
+
+entries = st.builds(answered, requests, completions | failures)
 batches = st.lists(st.lists(entries, max_size=4), max_size=5)
 
 
@@ -173,6 +184,33 @@ def test_text_without_utf_8_and_with_zeros_survives(store):
     assert store.completions([request.key])[request.key].text == "a\ufffdb\x00c"
     assert store.verify().sound
     assert [r for r, _ in store.entries()] == [request]
+
+
+def test_both_stretches_of_a_reply_are_kept_alike(store):
+    request = asked(sampling=replace(SAMPLING, then="\nSo:"))
+    odd = {"text": "a\ud800b\x00c", "token_logprobs": (-0.123456789, -math.inf), "top_two": ((0.123456789, 0.1),)}
+    store.add([(request, reply(request, first=reply(request, **odd), **odd))], "run")
+    found = store.completions([request.key])[request.key]
+    assert found.first is not None
+    assert replace(found, first=None) == found.first
+    assert found.first.text == "a\ufffdb\x00c"
+    assert [r for r, _ in store.entries()] == [request]
+    assert store.verify().sound
+
+
+def test_a_store_from_before_there_were_two_stretches_takes_them(tmp_path):
+    path = tmp_path / "store.sqlite"
+    old, new = asked(index=0), asked(index=1)
+    with ResponseStore(path) as store:
+        store.add([(old, reply(old, "old"))], "run")
+    before = sqlite3.connect(path)
+    before.execute("ALTER TABLE completions DROP COLUMN first")
+    before.execute("PRAGMA user_version = 2")
+    before.close()
+    with ResponseStore(path) as store:
+        store.add([(new, reply(new, " 5.", first=reply(new, "2 and 3.")))], "run")
+        found = store.completions([old.key, new.key])
+    assert [c.first.text if c.first else None for c in found.values()] == [None, "2 and 3."]
 
 
 @pytest.mark.parametrize("table", ["prompts", "completions", "failures", "charges"])

@@ -84,3 +84,21 @@ def test_the_preview_shows_what_is_read_and_what_is_learned() -> None:
     assert f"{encoded.prompt_length} tokens read" in lines[0]
     assert "  · 2+2?<|im_end|>" in lines
     assert lines[-2:] == ["  > First 2.", "  > Then 4.<|im_end|>"]
+
+
+def test_what_a_reply_begins_with_is_read_and_each_piece_has_tokens_of_its_own() -> None:
+    given = ("Two and two.", "\nSo:")
+    [whole] = encode_examples(FORM, [example("Two and two.")], 512).examples
+    [encoded] = encode_examples(FORM, [example(" 4", given=given)], 512).examples
+    pieces = [token for piece in given for token in FORM.encode_completion(piece)]
+    prompt = whole.input_ids[: whole.prompt_length]
+    assert encoded.input_ids == (*prompt, *pieces, *FORM.encode_completion(" 4"), FORM.end_of_turn)
+    assert encoded.prompt_length == len(prompt) + len(pieces)
+    assert sum(encoded.label_mask) == encoded.completion_length == len(" 4") + 1
+    assert whole.input_ids[:-1] == encoded.input_ids[: len(whole.input_ids) - 1], "up to its end, a reply is one path"
+    assert decoded_preview(FORM, encoded).splitlines()[-2:] == ["  · So:", "  >  4<|im_end|>"]
+
+
+def test_what_is_given_counts_into_the_length() -> None:
+    long = example("4", given=("x" * 200,))
+    assert encode_examples(FORM, [example("4"), long], 200).too_long == 1

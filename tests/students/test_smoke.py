@@ -92,3 +92,30 @@ def test_a_check_inside_a_running_loop() -> None:
         return smoke_check(Replies(GOOD, GOOD, GOOD), QUESTIONS)
 
     assert asyncio.run(cell()) == []
+
+
+class TwoStretches(Replies):
+    """Replies whose steps come before the text they go on from."""
+
+    def __init__(self, steps: str, answer: str) -> None:
+        super().__init__()
+        self._steps, self._answer = steps, answer
+
+    async def generate(self, requests: Sequence[Request]) -> list[Completion | CallFailed]:
+        self.asked += requests
+        return [Completion(q.key, self._answer, first=Completion(q.key, self._steps)) for q in requests]
+
+
+@pytest.mark.parametrize(
+    "steps, answer, words",
+    [
+        ("Two and two.", " 4.", ""),
+        ("Two and two.", " hard to say", "3 of 3 replies ended without an answer"),
+        ("Add one. " * 12, " 4.", "3 of 3 replies repeat themselves"),
+    ],
+)
+def test_the_answer_is_read_from_the_second_stretch_and_loops_from_both(steps: str, answer: str, words: str) -> None:
+    model = TwoStretches(steps, answer)
+    findings = smoke_check(model, QUESTIONS, then="\nTherefore, the answer is")
+    assert [f.startswith(words) for f in findings] == [True] * bool(words)
+    assert {r.sampling.then for r in model.asked} == {"\nTherefore, the answer is"}

@@ -73,6 +73,14 @@ def test_examples_of_one_prompt_stay_together() -> None:
     assert all(len({i // 5 for i in batch}) <= 3 for batch in batches)
 
 
+def test_examples_about_one_question_stay_together_whatever_their_prompts_and_lengths() -> None:
+    long = [EncodedExample((1, q, *range(90)), 2, group="r", question=f"q{q}") for q in range(20)]
+    short = [EncodedExample((2, q, 7), 2, group="a", question=f"q{q}") for q in range(20)]
+    for batch in PromptGroupedBatches([*long, *short], 4, seed=1):
+        assert sorted(i % 20 for i in batch)[::2] == sorted(i % 20 for i in batch)[1::2]
+        assert sum(i < 20 for i in batch) == 2, "each step holds both groups"
+
+
 def test_one_batch_of_tries_reads_what_is_shared_once() -> None:
     examples = [EncodedExample((1, 2, 3, 4, 5, 6), 4), EncodedExample((1, 2, 3, 4, 7), 4), EncodedExample((1, 9, 8), 2)]
     [batch] = Collator(["default"], batch_size=1, share=True)(examples)

@@ -1,4 +1,4 @@
-"""`symdistill knowledge build`: a first student's mistakes, and what the teacher makes of them."""
+"""`symdistill knowledge build`: what the teacher makes of a first student's mistakes, or of solved questions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from symdistill.runs.workspace import workspace
 
 
 def build(config: Config, overrides: Overrides = None, run_dir: RunDir = None) -> None:
-    """Sample and curate, train the first student, collect its mistakes and ask the teacher about them.
+    """Sample and curate, and ask the teacher for notes: about the mistakes of a first student, or about every question.
 
     What is done already is not done again; `symdistill run` goes on from there.
     """

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
+from textwrap import wrap
 
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-# What moves a cursor, colours a terminal, or changes or hides what stands around it: controls but for tab and line
-# break, marks of writing direction, odd line breaks, halves of surrogate pairs, the invisible copy of ASCII at U+E0000.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\U000e0000-\U000e007f]"
-)
+from symdistill.knowledge.visible import visible
+
+__all__ = ["Display", "one_line", "padded", "visible", "wrapped"]
 
 PLAIN_EVERY = 30.0  # seconds between two progress lines where there is no terminal
 
@@ -80,12 +79,21 @@ class Display:
             print(text, file=self.console.file or sys.stderr, flush=True)
 
 
-def visible(text: str) -> str:
-    """Text of a model or a file as a terminal may show it: what would act on the terminal is written out (`\\x1b`)."""
-    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
-
-
 def one_line(text: str, width: int) -> str:
-    """`visible` text on one line of at most `width` characters."""
+    """`visible` text on one line of at most `width` columns of a terminal."""
     line = " ".join(visible(text).split())
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    return line if cell_len(line) <= width else f"{set_cell_size(line, width - 1).rstrip()}…"
+
+
+def padded(text: str, width: int) -> str:
+    """A line with blanks behind it up to `width` columns of a terminal, where a Chinese character takes two."""
+    return text + " " * max(width - cell_len(text), 0)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """`visible` text in lines of at most `width` columns."""
+    found: list[str] = []
+    for line in visible(text).expandtabs(4).split("\n"):
+        for part in wrap(line, width, drop_whitespace=False) or [""]:
+            found += chop_cells(part, width) if cell_len(part) > width else [part]
+    return found

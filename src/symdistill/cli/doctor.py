@@ -23,11 +23,14 @@ from symdistill.runs.workspace import Workspace
 # extra → the packages that make it work, and what it is for
 EXTRAS = {
     "train": (("torch", "transformers", "peft", "accelerate", "gguf"), "training and running students"),
+    "ctranslate2": (("ctranslate2",), "students in int8 on the CPU"),
     "llama-cpp": (("xllamacpp",), "GGUF teachers in process"),
     "parquet": (("pyarrow",), "Parquet files"),
     "hub": (("datasets",), "datasets in Hugging Face's format"),
     "reasoning-gym": (("reasoning-gym",), "procedural questions"),
     "diversity": (("scikit-learn",), "diverse selection of rationales"),
+    "kg": (("pyoxigraph", "clingo"), "knowledge graphs"),
+    "trees": (("scikit-learn", "wittgenstein"), "learned rules and trees"),
 }
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from symdistill.errors import ConfigError, DataError
+from symdistill.errors import ConfigError, DataError, StoreError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.items import KnowledgeItem
 from symdistill.knowledge.markdown import file_name, parse, render
@@ -25,6 +25,7 @@ def edited_in_editor(base: KnowledgeBase, item: KnowledgeItem, *, by: str, note:
     Raises:
         ConfigError: there is no editor, or it failed.
         DataError: what was written makes no sense, or the item was changed elsewhere meanwhile.
+        StoreError: the base cannot be written.
     """
     command = _editor()
     folder = Path(tempfile.mkdtemp(prefix="symdistill-"))
@@ -39,7 +40,13 @@ def edited_in_editor(base: KnowledgeBase, item: KnowledgeItem, *, by: str, note:
             f"Cannot start the editor `{command[0]}` ({error.strerror}).",
             "Set EDITOR, or give --text, --title or --status.",
         ) from None
-    written = path.read_bytes()
+    try:
+        written = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"The editor `{command[0]}` left no file at {path} ({error.strerror}): nothing was changed.",
+            "Set EDITOR to a program that edits the file it is given, or give --text, --title or --status.",
+        ) from None
     changed = written != before.encode()
     kept = f"What you wrote is in {path}; corrected, `symdistill knowledge import` takes it in."
     if code != 0:
@@ -57,15 +64,22 @@ def edited_in_editor(base: KnowledgeBase, item: KnowledgeItem, *, by: str, note:
             item = base.edit(item.id, by=by, note=note, expected=item.version, **changes)
         except UnicodeDecodeError:
             raise DataError(f"{path}: not UTF-8.", kept) from None
-        except DataError as error:
-            raise DataError(error.message, f"{error.fix} {kept}".strip()) from None
+        except (DataError, StoreError) as error:
+            raise type(error)(error.message, f"{error.fix} {kept}".strip()) from None
     shutil.rmtree(folder)
     return item
 
 
 def _editor() -> list[str]:
     for name in ("VISUAL", "EDITOR"):
-        if words := shlex.split(os.environ.get(name, "")):
+        try:
+            words = shlex.split(os.environ.get(name, ""))
+        except ValueError as error:
+            raise ConfigError(
+                f"{name} is {os.environ[name]!r}, which is no command line ({error}).",
+                f"Set {name} to an editor, or give --text, --title or --status.",
+            ) from None
+        if words:
             return words
     if sys.stdin.isatty() and shutil.which("vi"):
         return ["vi"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
-from textwrap import indent, wrap
+from textwrap import indent
 
-from symdistill.cli.display import one_line, visible
+from symdistill.cli.display import one_line, padded, visible, wrapped
 from symdistill.knowledge.history import Version
 from symdistill.knowledge.items import KnowledgeItem, Use
 from symdistill.knowledge.markdown import lift_text
@@ -64,6 +64,8 @@ def replies(uses: Sequence[Use], current: Collection[int], most: int) -> str:
         for use in chosen[:most]:
             lines.append(f"  {one_line(use.example_id, 60)} · {one_line(use.student, 40)}")
             lines += _block("question", use.question)
+            if use.gold:
+                lines += _block("the right answer", use.gold)
             lines += [f"    {line}" for line in side_by_side(use.reply_without, use.reply_with)]
         lines.append("")
     if not lines:
@@ -76,14 +78,9 @@ def replies(uses: Sequence[Use], current: Collection[int], most: int) -> str:
 def side_by_side(without: str, with_it: str) -> Iterator[str]:
     """Two replies in two columns, the verdicts above them."""
     width = (min(max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST), _WIDEST) - 8) // 2
-    yield f"{'without it':<{width}} │ with it"
-    for left, right in zip_longest(_wrapped(without, width), _wrapped(with_it, width), fillvalue=""):
-        yield f"{left:<{width}} │ {right}".rstrip()
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    lines = visible(text).expandtabs(4).split("\n")
-    return [part for line in lines for part in (wrap(line, width, drop_whitespace=False) or [""])]
+    yield f"{padded('without it', width)} │ with it"
+    for left, right in zip_longest(wrapped(without, width), wrapped(with_it, width), fillvalue=""):
+        yield f"{padded(left, width)} │ {right}".rstrip()
 
 
 def _block(name: str, text: str) -> list[str]:

@@ -11,7 +11,21 @@ from typing import Annotated
 import typer
 
 import symdistill
-from symdistill.cli import compare, curate, doctor, evaluate, init, knowledge, run, sample, store, train
+from symdistill.cli import (
+    compare,
+    curate,
+    doctor,
+    evaluate,
+    init,
+    knowledge,
+    rules,
+    run,
+    sample,
+    store,
+    train,
+    trees,
+    triples,
+)
 from symdistill.errors import Interrupted, SymdistillError
 
 app = typer.Typer(
@@ -49,6 +63,9 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.add_typer(knowledge.app, name="knowledge")
+app.add_typer(triples.app, name="triples")
+app.add_typer(rules.app, name="rules")
+app.add_typer(trees.app, name="trees")
 app.add_typer(store.app, name="store")
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)

@@ -18,10 +18,10 @@ from symdistill.sampling.estimate import Estimate
 def show_metrics(rows: Sequence[MetricRow], comparison: Comparison | None, *, all_pairs: bool = False) -> None:
     """The table of a finished run."""
     typer.echo("")
-    _show(metrics_table([r for r in rows if r.task is None], comparison))
+    show_table(metrics_table([r for r in rows if r.task is None], comparison))
     if comparison and all_pairs and len(comparison.standings) > 2:
         typer.echo("")
-        _show(pairs_table(comparison))
+        show_table(pairs_table(comparison))
     for note in comparison.notes if comparison else ():
         typer.echo(f" Note: {note}")
 
@@ -47,7 +47,8 @@ def show_price(estimate: Estimate | None) -> None:
     typer.echo("Nothing was asked and nothing was written.")
 
 
-def _show(table: Table) -> None:
+def show_table(table: Table) -> None:
+    """A table: drawn on a terminal, aligned by spaces elsewhere."""
     console = Console(highlight=False)
     if not console.is_terminal:
         typer.echo("\n".join(f" {line}" for line in plain_text(table).splitlines()))

@@ -1,10 +1,11 @@
 """Curation: which of the teacher's replies the student learns, and why the others are left out.
 
 `rationales` joins replies to questions, `curate` keeps and drops, `files` writes and reads the outcome,
-`final_completion` is the text that is learned, `check_steps` recomputes the equations of a text.
+`final_completion` is the text that is learned, `reasoning_alone` that without its answer, `check_steps` recomputes the
+equations of a text.
 """
 
-from symdistill.curation.completion import final_completion
+from symdistill.curation.completion import final_completion, reasoning_alone
 from symdistill.curation.curate import Answered, Curated, CuratedQuestion, curate, curate_stream
 from symdistill.curation.difficulty import Difficulty, TaskSummary
 from symdistill.curation.files import read_dropped, read_rationales, write_dropped, write_rationales
@@ -31,6 +32,7 @@ __all__ = [
     "rationales",
     "read_dropped",
     "read_rationales",
+    "reasoning_alone",
     "write_dropped",
     "write_rationales",
 ]

@@ -8,6 +8,7 @@ from functools import cache
 from symdistill.prompts import cue
 from symdistill.records import Rationale
 from symdistill.tasks.answers import answers_equal, parse_answer
+from symdistill.tasks.cues import split_reply
 
 _GOES_ON = re.compile(r"[.!?][)\]\"'”’*]*\s+\S")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:/\d+)?")
@@ -23,6 +24,11 @@ def final_completion(rationale: Rationale) -> str:
     if rationale.answer is None or _concludes(text.rstrip(), rationale.answer):
         return text
     return f"{text.rstrip()}\n{cue(rationale.answer)}".lstrip("\n")
+
+
+def reasoning_alone(rationale: Rationale) -> str:
+    """The rationale up to the sentence that announces its answer; empty where nothing stands before that."""
+    return split_reply(rationale.text)[0]
 
 
 @cache

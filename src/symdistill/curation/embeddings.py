@@ -1,4 +1,4 @@
-"""Texts as unit vectors, for the diversity selection."""
+"""Texts as unit vectors, for the diversity selection and for neighbours."""
 
 from __future__ import annotations
 
@@ -23,18 +23,24 @@ def tfidf(texts: Sequence[str]) -> NDArray[np.float64]:
 
     tf = 1 + ln(count), idf = 1 + ln((1 + n) / (1 + document frequency)). A text without words is a row of zeros.
     """
+    weights = tfidf_weights(texts)
+    column = {term: number for number, term in enumerate(sorted({term for row in weights for term in row}))}
+    matrix = np.zeros((len(texts), max(len(column), 1)))
+    for row, weight in enumerate(weights):
+        for term, value in weight.items():
+            matrix[row, column[term]] = value
+    return _unit_rows(matrix)
+
+
+def tfidf_weights(texts: Sequence[str]) -> list[dict[tuple[str, str], float]]:
+    """The terms of each text with their weights, as in `tfidf`, before rows are brought to length 1."""
     counts = []
     for text in texts:
         tokens = words(text)
         counts.append(Counter([(token, "") for token in tokens]) + Counter(pairwise(tokens)))
     frequency = Counter(term for count in counts for term in count)
-    column = {term: number for number, term in enumerate(sorted(frequency))}
-    matrix = np.zeros((len(texts), max(len(column), 1)))
-    for row, count in enumerate(counts):
-        for term, times in count.items():
-            idf = 1 + math.log((1 + len(texts)) / (1 + frequency[term]))
-            matrix[row, column[term]] = (1 + math.log(times)) * idf
-    return _unit_rows(matrix)
+    idf = {term: 1 + math.log((1 + len(texts)) / (1 + times)) for term, times in frequency.items()}
+    return [{term: (1 + math.log(times)) * idf[term] for term, times in count.items()} for count in counts]
 
 
 def sentence_embeddings(directory: Path) -> Embed:

@@ -29,6 +29,8 @@ class CurationSettings(Settings):
     select: Selection = "all"
     budget: PositiveInt = 5
     """Rationales kept of a question (on average, for open-endedness); without effect on `select: all`."""
+    seed: int | None = None
+    """Of what `select` draws at random; None: the run's seed."""
     embedding_model: Path | None = None
     """A sentence-transformers directory for `select: diversity`; None: TF-IDF of the words, nothing to download."""
     min_words: int = Field(default=1, ge=0)

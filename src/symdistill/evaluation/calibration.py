@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from symdistill.errors import DataError
 from symdistill.evaluation.confidence import agreement_of, entropy_of, margin_of, probability_of
-from symdistill.evaluation.gating import SCORES, Choice, CurvePoint, DevCase, Gain, Gate, Rule, Score, check_cases
+from symdistill.evaluation.gating import (
+    SCORES,
+    Choice,
+    CurvePoint,
+    DevCase,
+    Gain,
+    Gate,
+    Rule,
+    Score,
+    check_cases,
+    top_of,
+)
 from symdistill.evaluation.reliability import (
     Bin,
     RiskPoint,
@@ -109,6 +120,21 @@ class Calibration:
         return self.choice.threshold
 
     @property
+    def few(self) -> bool:
+        """Are the dev questions so few that the threshold is little better than a guess?"""
+        return self.n < ENOUGH
+
+    def at(self, threshold: float) -> CurvePoint:
+        """What another threshold does on the same questions."""
+        if threshold <= 0 or threshold >= top_of(self.score):
+            return self.never if threshold <= 0 else self.always
+        point = next(p for p in reversed(self.curve) if p.threshold <= threshold)
+        if point != self.always:
+            return point
+        # Every reply is below it, and yet each question is asked directly first.
+        return replace(point, prompt_tokens=point.prompt_tokens + self.never.prompt_tokens * point.retrieval_rate)
+
+    @property
     def never(self) -> CurvePoint:
         return self.curve[0]
 
@@ -142,6 +168,9 @@ class Calibration:
             raise DataError(f"{where} is no calibration: its curve, bins or gates are missing.", _AGAIN)
         return found
 
+
+ENOUGH = 30
+"""Dev questions below which a chosen threshold is called a guess."""
 
 _AGAIN = "Remove the file and run the same command to calibrate again."
 

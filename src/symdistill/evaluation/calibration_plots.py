@@ -36,13 +36,14 @@ class _Strip:
     words: Callable[[float], str]
 
 
-def threshold_plot(calibration: Calibration, title: str) -> Markup:
+def threshold_plot(calibration: Calibration, title: str, in_use: float | None = None) -> Markup:
     """Accuracy, retrieval rate and prompt tokens over the threshold: three strips above one axis.
 
     Each line is a step function: it changes where the threshold passes the score of a dev question. Below all scores
     nothing is asked again, above them everything is; the axis ends there. The vertical line is the chosen threshold,
     the thick part of the axis where 95% of resamples put it, the band around accuracy its 95% Wilson interval, the
-    dashed line in the last strip the prompt tokens of asking with knowledge at once.
+    dashed line in the last strip the prompt tokens of asking with knowledge at once. A dashed vertical line marks the
+    threshold `in_use`, where that is another one.
     """
     c = calibration
     points = [c.curve[i] for i in _spread_out(len(c.curve))]
@@ -92,8 +93,11 @@ def threshold_plot(calibration: Calibration, title: str) -> Markup:
         drawing.path(_steps(edges, [y(v) for v in strip.values]), ACCENT, 1.8)
         mark = _mark(c, x, c.threshold)
         drawing.line(mark, top - 3, mark, top + _PANEL, INK, 1)
+        if in_use is not None:
+            other = _mark(c, x, in_use)
+            drawing.line(other, top - 3, other, top + _PANEL, INK, 1, "2 3")
         drawing.dot(mark, y(strip.chosen), 4, "#fff")
-    _threshold_axis(drawing, c, x, ticks, bottom)
+    _threshold_axis(drawing, c, x, ticks, bottom, in_use)
     return drawing.svg()
 
 
@@ -153,7 +157,9 @@ def _mark(c: Calibration, x: Scale, threshold: float) -> float:
     return _LEFT if threshold == 0 else _RIGHT if threshold >= top_of(c.score) else x(threshold)
 
 
-def _threshold_axis(drawing: Drawing, c: Calibration, x: Scale, ticks: Sequence[float], bottom: float) -> None:
+def _threshold_axis(
+    drawing: Drawing, c: Calibration, x: Scale, ticks: Sequence[float], bottom: float, in_use: float | None
+) -> None:
     digits = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9)) if len(ticks) > 1 else 1
     for tick in ticks:
         drawing.line(x(tick), bottom, x(tick), bottom + 4, MIDDLE)
@@ -164,6 +170,8 @@ def _threshold_axis(drawing: Drawing, c: Calibration, x: Scale, ticks: Sequence[
     stable = [_mark(c, x, at) for at in (c.choice.threshold_low, c.choice.threshold_high)]
     drawing.line(stable[0], bottom, stable[1], bottom, INK, 3)
     label = f"chosen: {threshold_words(c.threshold, c.score)}"
+    if in_use is not None:
+        label += f" · in use: {threshold_words(in_use, c.score)}"
     half = 3.4 * len(label)
     drawing.text(
         min(_RIGHT - half, max(_LEFT + half, _mark(c, x, c.threshold))), bottom + 34, label, "middle", bold=True

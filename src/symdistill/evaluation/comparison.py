@@ -120,6 +120,7 @@ def compare(
                 row=run.row,
             )
         )
+    notes += _engines(runs)
     base = _baseline(standings, baseline)
 
     def pairing(first: str, second: str) -> Pairing:
@@ -188,6 +189,14 @@ def _shared_questions(runs: Sequence[RunEvidence], labels: Sequence[str]) -> tup
             "Compare runs that were evaluated on the same questions.",
         )
     return sorted(same), notes
+
+
+def _engines(runs: Sequence[RunEvidence]) -> list[str]:
+    """What to say where rounding alone may make students differ."""
+    engines = sorted({run.row.engine for run in runs if run.row and run.row.engine})
+    if len(engines) < 2:
+        return []
+    return [f"Not one engine answered for all students ({', '.join(engines)}): a small difference may be its doing."]
 
 
 def _baseline(standings: Sequence[Standing], wanted: str | None) -> str:

@@ -10,14 +10,15 @@ from typing import Any
 
 from symdistill.errors import DataError
 from symdistill.evaluation.metrics import MetricRow, describe_decoding, row_from_dict
-from symdistill.records import Prediction
+from symdistill.records import Example, Prediction
 
 
 @dataclass(frozen=True, slots=True)
 class RunEvidence:
     """One method, decoded in one way, in one run: its verdict on every question.
 
-    `verdicts` and `golds` map a question's id to whether it was answered right and to its gold answer. `row` is the
+    `verdicts` and `golds` map a question's id to whether it was answered right and to its gold answer; `tasks` and
+    `contrasts` to its task and, of a minimal edit of another question, to that one, where this is known. `row` is the
     method's line in `metrics.json`, where there is one.
     """
 
@@ -28,14 +29,19 @@ class RunEvidence:
     verdicts: Mapping[str, bool]
     golds: Mapping[str, str | None] = field(default_factory=dict)
     row: MetricRow | None = None
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    contrasts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         return f"{self.method}, {describe_decoding(self.decoding, self.samples)}"
 
 
-def evidence(predictions: Sequence[Prediction], row: MetricRow, run: str = "") -> RunEvidence:
-    """What `predictions`, all of one method and decoding, say; `row` is their summary."""
+def evidence(
+    predictions: Sequence[Prediction], row: MetricRow, run: str = "", questions: Iterable[Example] = ()
+) -> RunEvidence:
+    """What `predictions`, all of one method and decoding, say; `row` is their summary, `questions` what was asked."""
+    asked = {q.id: q for q in questions if q.answer is not None}
     return RunEvidence(
         run=run,
         method=row.method,
@@ -44,13 +50,17 @@ def evidence(predictions: Sequence[Prediction], row: MetricRow, run: str = "") -
         verdicts={p.example_id: p.correct for p in predictions},
         golds={p.example_id: p.gold for p in predictions},
         row=row,
+        tasks={i: q.task for i, q in asked.items()},
+        contrasts={i: q.contrast_of for i, q in asked.items() if q.contrast_of is not None},
     )
 
 
-def prediction_dict(prediction: Prediction, decoding: str) -> dict[str, Any]:
+def prediction_dict(prediction: Prediction, decoding: str, question: Example) -> dict[str, Any]:
     """A prediction as a line of `predictions.jsonl`."""
     return {
         "id": prediction.example_id,
+        "task": question.task,
+        **({"contrast_of": question.contrast_of} if question.contrast_of is not None else {}),
         "method": prediction.method,
         "decoding": decoding,
         "gold": prediction.gold,
@@ -105,6 +115,8 @@ def _group(
         verdicts=verdicts,
         golds={line["id"]: line.get("gold") for line in lines},
         row=row,
+        tasks={line["id"]: line["task"] for line in lines if isinstance(line.get("task"), str)},
+        contrasts={line["id"]: line["contrast_of"] for line in lines if isinstance(line.get("contrast_of"), str)},
     )
 
 

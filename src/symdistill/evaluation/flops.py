@@ -12,7 +12,7 @@ A remote model's shape is unknown; its operations are None, not a guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from symdistill.records import Completion
@@ -59,14 +59,29 @@ def question_flops(
 ) -> tuple[float, float]:
     """(paper's prompt figure, total) for one question and all its samples.
 
-    The paper's figure is of the prompt, however many samples were drawn from it: the longest, where they differ. The
-    total sums over the samples. Passes `before` them, with prompts of their own, count in both.
+    The paper's figure is of the prompt, however many samples were drawn from it: the longest, where they differ. A
+    reply in two stretches has two, the second of which holds the first. The total sums over the samples. Passes
+    `before` them, with prompts of their own, count in both.
     """
     replies = list(completions)
-    read = max((c.prompt_tokens for c in replies), default=0) + sum(c.prompt_tokens for c in before)
-    passes = [*before, *replies]
-    total = sum(total_flops(shape, c.prompt_tokens, c.completion_tokens, c.cached_prompt_tokens) for c in passes)
+    read = max((_read(c) for c in replies), default=0) + sum(_read(c) for c in before)
+    total = sum(
+        total_flops(shape, c.prompt_tokens, c.completion_tokens, c.cached_prompt_tokens)
+        for c in passes([*before, *replies])
+    )
     return prompt_flops_paper(shape, read), total
+
+
+def passes(completions: Iterable[Completion]) -> Iterator[Completion]:
+    """Every pass the model made: both stretches of a reply that has two."""
+    for completion in completions:
+        if completion.first is not None:
+            yield from passes([completion.first])
+        yield completion
+
+
+def _read(completion: Completion) -> int:
+    return sum(c.prompt_tokens for c in passes([completion]))
 
 
 def _triangle(n: int) -> int:

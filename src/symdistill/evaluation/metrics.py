@@ -27,11 +27,12 @@ class MetricRow:
     seconds: wall time for all n questions; None where it was not measured for this part alone.
     task: set on a row about one task only.
     part: set on a row about contrast sets: "originals", "edited", or "pairs" (both of a pair right).
+    engine: what computed the replies of a local model, and in which numbers: "torch bfloat16", "ctranslate2 int8".
     truncated_rate: share of the replies cut at the token limit.
     cost_usd: dollars for all n questions.
     unlabelled: questions left out because they carry no answer to check against.
     unanswered: questions to which no reply came at all; they count as wrong.
-    retrieval_rate: share of the questions answered with knowledge; None for a method without a knowledge base.
+    retrieval_rate: share of the questions answered with knowledge or passages; None for a method that looks up none.
     """
 
     method: str
@@ -53,6 +54,7 @@ class MetricRow:
     task: str | None = None
     part: str | None = None
     model: str | None = None
+    engine: str | None = None
     truncated_rate: float | None = None
     cached_prompt_tokens: float | None = None
     cost_usd: float | None = None
@@ -66,7 +68,7 @@ class MetricRow:
         return {k: v for k, v in asdict(self).items() if k in required or v is not None}
 
 
-_TEXT = {"method", "split", "decoding", "task", "part", "model"}
+_TEXT = {"method", "split", "decoding", "task", "part", "model", "engine"}
 _COUNT = {"n", "samples", "seed", "unlabelled", "unanswered"}
 _MAYBE_NONE = {"prompt_flops_paper", "flops", "seconds"}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -70,8 +71,11 @@ class Drawing:
         fill: str = INK,
         size: float = 12,
         bold: bool = False,
+        halo: bool = False,
     ) -> None:
         weight = ' font-weight="600"' if bold else ""
+        if halo:  # what is behind the words does not run through them
+            weight += ' stroke="#fff" stroke-width="3" paint-order="stroke"'
         self._parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}" font-size="{size:g}"{weight}>'
             f"{escape(words)}</text>"
@@ -134,8 +138,11 @@ def intervals(estimates: Sequence[Estimate], title: str) -> Markup:
     return drawing.svg()
 
 
-def scatter(estimates: Sequence[Estimate], title: str, x_title: str) -> Markup:
-    """Shares with their intervals over a cost on a logarithmic axis; each mark carries its own label."""
+def scatter(
+    estimates: Sequence[Estimate], title: str, x_title: str, *, front: Sequence[tuple[float, float]] = ()
+) -> Markup:
+    """Shares with their intervals over a cost on a logarithmic axis; each mark carries its own label. `front` are
+    (cost, share) that a stepped line joins."""
     height, left, right, top = 320.0, 46.0, _WIDTH - 24, 12.0
     bottom = height - 46
     drawing = Drawing(_WIDTH, height, title)
@@ -160,11 +167,13 @@ def scatter(estimates: Sequence[Estimate], title: str, x_title: str) -> Markup:
     marks = [(x(e.cost), y(e.value)) for e in estimates]
     for e, (px, _) in zip(estimates, marks, strict=True):
         drawing.line(px, y(e.low), px, y(e.high), LIGHT, 1.6)
+    for (cost, share), (next_cost, next_share) in pairwise(front):
+        drawing.path([(x(cost), y(share)), (x(next_cost), y(share)), (x(next_cost), y(next_share))], ACCENT, 1.4)
     for e, (px, py) in zip(estimates, marks, strict=True):
         drawing.dot(px, py, 4.6, "#fff" if e.emphasis else ACCENT)
     labels = [shorten(e.label, 32) for e in estimates]
     for label, (lx, ly, anchor) in zip(labels, _place_labels(labels, marks, left, right, top, bottom), strict=True):
-        drawing.text(lx, ly, label, anchor, size=11.5)
+        drawing.text(lx, ly, label, anchor, size=11.5, halo=True)
     return drawing.svg()
 
 

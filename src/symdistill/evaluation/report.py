@@ -42,7 +42,15 @@ def write_report(data: ReportData, path: Path) -> None:
     Raises:
         RunDirectoryError: the disk is full, or the place cannot be written.
     """
-    page = render_report(data)
+    write_page(render_report(data), path, "Choose a --run-dir you can write to.")
+
+
+def write_page(page: str, path: Path, fix: str) -> None:
+    """Write a page, whole or not at all; `fix` says what to do where the place cannot be written.
+
+    Raises:
+        RunDirectoryError: the disk is full, or the place cannot be written.
+    """
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,13 +66,13 @@ def write_report(data: ReportData, path: Path) -> None:
         full = error.errno == errno.ENOSPC
         raise RunDirectoryError(
             f"The report {path} cannot be written: {error.strerror or error}.",
-            "Free some space and run the same command." if full else "Choose a --run-dir you can write to.",
+            "Free some space and run the same command." if full else fix,
         ) from error
 
 
 def render_report(data: ReportData) -> str:
     """The page as text, below `MAX_BYTES` in UTF-8: texts and examples are cut further until it fits."""
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     page = ""
     for limits in _LIMITS:
         page = template.render(**sections(data, limits))
@@ -73,7 +81,8 @@ def render_report(data: ReportData) -> str:
     return page
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """What turns templates into pages: every text is escaped and cleaned."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -27,10 +27,11 @@ def calibration_section(summary: CalibrationSummary) -> Mapping[str, Any]:
     return {
         "method": method,
         "n": c.n,
-        "said": [_chosen(c), *_gains(c), _cost(c)],
+        "said": [_chosen(c), *_gains(c), _cost(c), *_in_use(c, summary.set_apart)],
+        "in_use": summary.set_apart is not None,
         "trust": [_trust(c), _ranking(c)],
         "plot": calibration_plots.threshold_plot(
-            c, f"Accuracy, questions asked again and prompt tokens over the threshold of {method}"
+            c, f"Accuracy, questions asked again and prompt tokens over the threshold of {method}", summary.set_apart
         ),
         "reliability_plot": calibration_plots.reliability_plot(
             c, f"Share right over confidence, direct replies of {method}"
@@ -53,6 +54,8 @@ def _chosen(c: Calibration) -> str:
         f"student's training, it answers {percent(c.never.accuracy)}% correctly when it never asks for knowledge and "
         f"{percent(c.always.accuracy)}% when it always does. "
     )
+    if c.few:
+        before += "So few are little better than a guess at a threshold. "
     words, point = threshold_words(c.threshold, c.score), c.choice.point
     if words in ("never", "always"):
         return before + f"The rule ({rule}) chooses {words} to ask."
@@ -75,10 +78,14 @@ def _gains(c: Calibration) -> list[str]:
 
 
 def _gain(other: str, gain: Gain) -> str:
+    unseen = (
+        ""
+        if gain.corrected is None
+        else f"; on questions the threshold was not chosen on, by cross-validation, {points(gain.corrected)}"
+    )
     return (
         f"Against {other} asking that is {_share_points(gain.difference, signed=True)} (95% interval "
-        f"{points(gain.low)} to {points(gain.high)}); corrected for the choice having been made on the same questions, "
-        f"{points(gain.corrected)}."
+        f"{points(gain.low)} to {points(gain.high)}, the threshold held){unseen}."
     )
 
 
@@ -96,6 +103,17 @@ def _cost(c: Calibration) -> str:
     if point != always and always.accuracy >= point.accuracy and always.prompt_tokens <= point.prompt_tokens:
         said += " Here `gate: always` is as accurate and no dearer."
     return said
+
+
+def _in_use(c: Calibration, threshold: float | None) -> list[str]:
+    if threshold is None:
+        return []
+    point = c.at(threshold)
+    return [
+        f"This is not the threshold in use: the configuration sets {threshold_words(threshold, c.score)}, which "
+        f"asks again for {percent(point.retrieval_rate)}% of the dev questions, answers {percent(point.accuracy)}% "
+        f"correctly and reads {point.prompt_tokens:,.0f} prompt tokens a question."
+    ]
 
 
 def _trust(c: Calibration) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from symdistill.evaluation.calibration import Calibration
 from symdistill.evaluation.comparison import Comparison
 from symdistill.evaluation.metrics import MetricRow
+from symdistill.evaluation.recall import RecallRow
 from symdistill.knowledge.items import KnowledgeItem
 from symdistill.knowledge.utility import Lift
 from symdistill.records import Example, Prediction
@@ -46,6 +48,17 @@ class TeacherSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class NotesCost:
+    """What the notes of a knowledge base took that was built for `method`: replies of the teacher, whoever bought
+    them."""
+
+    method: str
+    replies: int
+    tokens: int
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class CurationSummary:
     """What became of the teacher's replies for `methods`. `shares_kept` holds, for each task, the share of its
     samples that was kept, one number a training question."""
@@ -77,8 +90,8 @@ class MethodAnswers:
 
 @dataclass(frozen=True, slots=True)
 class ItemUse:
-    """A knowledge item and how it did. `uses` counts the questions it was put before a student for, in this run;
-    `lift` is what that changed where it was measured against the same questions without the item."""
+    """A knowledge item and how it did. `uses` counts the held-out questions it was put before the student for, each
+    once; `lift` is what that changed where it was measured against the same questions without the item."""
 
     item: KnowledgeItem
     uses: int
@@ -122,10 +135,71 @@ class KnowledgeSummary:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSummary:
-    """The calibration of the gate of `method`."""
+    """The calibration of the gate of `method`. `in_use` is the threshold the method answered the held-out questions
+    with, where that is not the one chosen here."""
 
     method: str
     calibration: Calibration
+    in_use: float | None = None
+
+    @property
+    def set_apart(self) -> float | None:
+        """The threshold in use where it is another than the chosen one."""
+        return None if self.in_use == self.calibration.threshold else self.in_use
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSummary:
+    """What `method` reads: the best `read` of `passages` (of `words` words each, from `documents`), which BM25 finds or,
+    out of its `candidates`, a reranker. `reranker` is what its reranker.json says; it learned from `learned_from`
+    questions, and `rows` are measured on others."""
+
+    method: str
+    corpus: str
+    passages: int
+    documents: int
+    words: int
+    read: int
+    candidates: int
+    reranker: Mapping[str, Any] | None = None
+    learned_from: int = 0
+    rows: Sequence[RecallRow] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    """One student of a method that learns from its own replies, 0 being that before the first round.
+
+    It learned from `kept` of the `judged` replies of the student before it, about `questions` questions, those with a
+    reward of `threshold` or more; `novel` of them were neither the teacher's nor kept in an earlier round. `audited` of
+    `audit` questions apart from all that were answered right. Of the `replies` drawn from it for training questions
+    `right` were right and `unique` different; `solved` of `asked` questions had a right one; `reward` is their mean.
+    """
+
+    student: int
+    audited: int
+    audit: int
+    replies: int
+    right: int
+    unique: int
+    asked: int
+    solved: int
+    reward: float
+    threshold: float | None = None
+    judged: int = 0
+    kept: int = 0
+    questions: int = 0
+    novel: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundsSummary:
+    """The students of the method `method`, why there were no more of them, and which was `chosen`."""
+
+    method: str
+    stopped: str
+    chosen: int
+    rows: Sequence[RoundRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +218,7 @@ class ReportData:
     created: date | None = None
     tasks: Sequence[TaskSummary] = ()
     teacher: TeacherSummary | None = None
+    noted: Sequence[NotesCost] = ()
     curation: Sequence[CurationSummary] = ()
     histories: Sequence[TrainingHistory] = ()
     rows: Sequence[MetricRow] = ()
@@ -153,6 +228,8 @@ class ReportData:
     teacher_rationales: Mapping[str, str] = field(default_factory=dict)
     knowledge: KnowledgeSummary | None = None
     calibrations: Sequence[CalibrationSummary] = ()
+    retrievals: Sequence[RetrievalSummary] = ()
+    reinforced: Sequence[RoundsSummary] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 

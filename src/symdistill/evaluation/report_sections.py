@@ -17,9 +17,12 @@ from symdistill.evaluation.outcome import outcome
 from symdistill.evaluation.report_calibration import calibration_section
 from symdistill.evaluation.report_data import CurationSummary, Limits, ReportData, TrainingHistory
 from symdistill.evaluation.report_knowledge import knowledge_section
+from symdistill.evaluation.report_retrieval import retrieval_section
+from symdistill.evaluation.report_rounds import rounds_section
 from symdistill.evaluation.tables import Table, metrics_table, pairs_table
 
 _CONFIG_CHARACTERS = 60_000
+_METHODS = 12
 
 
 def sections(data: ReportData, limits: Limits) -> dict[str, Any]:
@@ -56,6 +59,8 @@ def sections(data: ReportData, limits: Limits) -> dict[str, Any]:
         "votes": vote_section(data),
         "failures": failure_section(data, limits),
         "knowledge": knowledge_section(data.knowledge, limits) if data.knowledge else None,
+        "reinforced": [rounds_section(r) for r in data.reinforced[: limits.calibrations]],
+        "retrievals": [retrieval_section(r) for r in data.retrievals[: limits.calibrations]],
         "calibrations": [calibration_section(c) for c in data.calibrations[: limits.calibrations]],
         "provenance": [(clean(k, 80), clean(v, 200)) for k, v in data.provenance.items()][: limits.listed],
         "config": clean(data.config, _CONFIG_CHARACTERS),
@@ -138,6 +143,9 @@ def _costs(data: ReportData, rows: Sequence[MetricRow]) -> Table:
                 t.cost_usd,
             )
         )
+    for n in data.noted[:_METHODS]:
+        stage = f"{count(n.replies)} replies of the teacher for the notes of {clean(n.method, 80)}"
+        lines.append((stage, n.tokens, None, n.cost_usd))
     for h in data.histories:
         if h.points:
             last = h.points[-1]

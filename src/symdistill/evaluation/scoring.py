@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from symdistill.errors import DataError
-from symdistill.evaluation.flops import Shape, question_flops
+from symdistill.evaluation.flops import Shape, passes, question_flops
 from symdistill.evaluation.metrics import MetricRow
 from symdistill.evaluation.statistics import wilson
 from symdistill.evaluation.voting import majority
@@ -61,6 +61,7 @@ class _Setting:
     confidence: float
     shape: Shape | None
     model: str | None
+    engine: str | None
 
 
 def score(
@@ -75,6 +76,7 @@ def score(
     seconds: float | None = None,
     shape: Shape | None = None,
     model: str | None = None,
+    engine: str | None = None,
     confidence: float = 0.95,
     before: Sequence[Sequence[Completion]] | None = None,
     retrieved: Sequence[bool] | None = None,
@@ -111,7 +113,7 @@ def score(
         )
     drawn = samples or max(1, *map(len, completions))
     setting = _Setting(
-        method, decoding or ("vote" if drawn > 1 else "greedy"), drawn, split, seed, confidence, shape, model
+        method, decoding or ("vote" if drawn > 1 else "greedy"), drawn, split, seed, confidence, shape, model, engine
     )
     unlabelled = len(examples) - len(answered)
     whole = replace(
@@ -149,15 +151,20 @@ def predict(example: Example, completions: Sequence[Completion], method: str) ->
         example_id=example.id,
         method=method,
         gold=example.answer,
-        samples=tuple(c.text for c in completions),
+        samples=tuple(whole_text(c) for c in completions),
         answers=tuple(answers),
         answer=vote.answer,
         correct=correct,
-        prompt_tokens=sum(c.prompt_tokens for c in completions),
-        cached_prompt_tokens=sum(c.cached_prompt_tokens for c in completions),
-        generated_tokens=sum(c.completion_tokens for c in completions),
+        prompt_tokens=sum(c.prompt_tokens for c in passes(completions)),
+        cached_prompt_tokens=sum(c.cached_prompt_tokens for c in passes(completions)),
+        generated_tokens=sum(c.completion_tokens for c in passes(completions)),
         finish_reasons=tuple(c.finish_reason for c in completions),
     )
+
+
+def whole_text(completion: Completion) -> str:
+    """All that a reply says: the answer is read from the second stretch, where there are two, and people read both."""
+    return completion.text if completion.first is None else completion.first.text + completion.text
 
 
 def _with_passes(prediction: Prediction, before: Sequence[Completion]) -> Prediction:
@@ -166,15 +173,20 @@ def _with_passes(prediction: Prediction, before: Sequence[Completion]) -> Predic
         return prediction
     return replace(
         prediction,
-        prompt_tokens=prediction.prompt_tokens + sum(c.prompt_tokens for c in before),
-        cached_prompt_tokens=prediction.cached_prompt_tokens + sum(c.cached_prompt_tokens for c in before),
-        generated_tokens=prediction.generated_tokens + sum(c.completion_tokens for c in before),
+        prompt_tokens=prediction.prompt_tokens + sum(c.prompt_tokens for c in passes(before)),
+        cached_prompt_tokens=prediction.cached_prompt_tokens + sum(c.cached_prompt_tokens for c in passes(before)),
+        generated_tokens=prediction.generated_tokens + sum(c.completion_tokens for c in passes(before)),
     )
 
 
 def _log_probability(completion: Completion) -> float | None:
-    """The reply's log-probability in nats; None where the model did not say."""
-    return sum(completion.token_logprobs) if completion.token_logprobs else None
+    """The whole reply's log-probability in nats; None where the model did not say."""
+    total = 0.0
+    for stretch in passes([completion]):
+        if not stretch.token_logprobs:
+            return None
+        total += sum(stretch.token_logprobs)
+    return total
 
 
 def _contrast(setting: _Setting, answered: Sequence[_Answered]) -> tuple[MetricRow, ...]:
@@ -228,6 +240,7 @@ def _row(
         task=task,
         part=part,
         model=setting.model,
+        engine=setting.engine,
         truncated_rate=sum(c.finish_reason == "length" for c in replies) / len(replies) if replies else 0.0,
         cached_prompt_tokens=_mean([a.prediction.cached_prompt_tokens for a in answered]),
         cost_usd=sum(c.cost_usd for a in answered for c in (*a.before, *a.completions)),

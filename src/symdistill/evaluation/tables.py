@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from symdistill.evaluation.comparison import Comparison, Pairing, Standing
 from symdistill.evaluation.figures import NOTHING, accuracy_interval, count, p_value, percent, points, scaled
 from symdistill.evaluation.metrics import MetricRow, decoding_name, describe_decoding
@@ -98,13 +100,17 @@ def pairs_table(comparison: Comparison) -> Table:
 
 def plain_text(table: Table) -> str:
     """The table with columns aligned by spaces: text to the left, figures to the right. For anything but a terminal."""
-    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    right = [i > 0 and all(_is_figure(line[i]) for line in table[1:]) for i in range(len(table[0]))]
+    widths = [max(cell_len(line[i]) for line in table) for i in range(len(table[0]))]
+    right = [i > 0 and all(is_figure(line[i]) for line in table[1:]) for i in range(len(table[0]))]
     lines = (
-        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True))
-        for line in table
+        "  ".join(_aligned(c, w, to_the_right=r) for c, w, r in zip(line, widths, right, strict=True)) for line in table
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _aligned(text: str, width: int, *, to_the_right: bool) -> str:
+    blanks = " " * (width - cell_len(text))
+    return blanks + text if to_the_right else text + blanks
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -112,10 +118,10 @@ def comparison_markdown(comparison: Comparison) -> str:
     parts = [
         f"{comparison.n} questions; {100 * comparison.confidence:g}% intervals (Wilson; for differences paired "
         "bootstrap); p: exact McNemar test, Holm-corrected.",
-        _markdown(comparison_table(comparison)),
+        markdown(comparison_table(comparison)),
     ]
     if len(comparison.standings) > 2:
-        parts += ["Every two methods:", _markdown(pairs_table(comparison))]
+        parts += ["Every two methods:", markdown(pairs_table(comparison))]
     parts += [f"Note: {note}" for note in comparison.notes]
     return "\n\n".join(parts) + "\n"
 
@@ -127,7 +133,7 @@ def comparison_csv(comparison: Comparison) -> str:
         *("parse_rate", "prompt_tokens", "generated_tokens", "flops", "cost_usd"),
         *("baseline", "difference", "difference_low", "difference_high", "p", "p_mid", "p_holm"),
     ]
-    return _csv([header, *(_csv_line(s, comparison) for s in comparison.standings)])
+    return csv_text([header, *(_csv_line(s, comparison) for s in comparison.standings)])
 
 
 def pairs_csv(comparison: Comparison) -> str:
@@ -140,7 +146,7 @@ def pairs_csv(comparison: Comparison) -> str:
         [p.first, p.second, p.n, p.difference, p.low, p.high, p.only_first, p.only_second, p.p, p.p_mid, p.p_holm]
         for p in comparison.pairs
     ]
-    return _csv([header, *lines])
+    return csv_text([header, *lines])
 
 
 def _csv_line(s: Standing, comparison: Comparison) -> list[object]:
@@ -153,22 +159,25 @@ def _csv_line(s: Standing, comparison: Comparison) -> list[object]:
     ]
 
 
-def _csv(lines: Sequence[Sequence[object]]) -> str:
+def csv_text(lines: Sequence[Sequence[object]]) -> str:
+    """Lines of values as CSV."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(lines)
     return out.getvalue()
 
 
-def _markdown(table: Table) -> str:
+def markdown(table: Table) -> str:
+    """The table in Markdown, figures to the right."""
     # A pipe or a line break in a name would end the cell.
     clean = [[" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in table]
     rule = ["---"] + [
-        "---:" if all(_is_figure(line[i]) for line in table[1:]) else "---" for i in range(1, len(table[0]))
+        "---:" if all(is_figure(line[i]) for line in table[1:]) else "---" for i in range(1, len(table[0]))
     ]
     return "\n".join("| " + " | ".join(line) + " |" for line in [clean[0], rule, *clean[1:]])
 
 
-def _is_figure(cell: str) -> bool:
+def is_figure(cell: str) -> bool:
+    """Whether a cell holds a figure, or nothing where one could stand."""
     return cell in ("", NOTHING) or cell[0] in "+−<.0123456789$"
 
 

@@ -11,6 +11,7 @@ _OBJECT = re.compile(r"\{\s{0,20}[\"}]")
 _TRIES = 8
 _CLOSINGS = ("", '"}', "}", '"]}', "]}", '"}}', "}}")
 """What may be missing at the end of an object that was cut."""
+_CUT_KEY = re.compile(r",\s{0,20}\"?(?P<key>[^\",\n]{0,80})\"?\s{0,20}:?\s{0,20}\Z")
 _ESCAPED_BREAK = re.compile(r"\\n(?=\s{0,9}(?:\d{1,2}[.)]|[-*•]))")
 _MARKED = re.compile(r"\s*(?:\d{1,3}[.)]|[-*•])\s")
 
@@ -27,7 +28,7 @@ def json_objects(text: str, known: Callable[[str], bool]) -> Iterator[tuple[int,
 
     The value of a key that is `known` is given whole; of other keys that hold an object, its members are given as if
     they were the outer one's own. A list becomes lines with bullets, numbers stay as they are written. What is not
-    JSON is passed over; an object cut at the end of the text is read as far as it goes.
+    JSON is passed over; an object cut at the end of the text is read as far as it goes, up to a key without a value.
     """
     at = 0
     for _ in range(_TRIES):
@@ -51,6 +52,21 @@ def _decoded(text: str, begin: int) -> tuple[_Pairs, int] | None:
         except (ValueError, RecursionError):
             continue
         return value, min(begin + length, len(text)) if not closing else len(text)
+    return _without_cut_key(rest, begin)
+
+
+def _without_cut_key(rest: str, begin: int) -> tuple[_Pairs, int] | None:
+    """An object that was cut in a key or before its value, without that key."""
+    place = rest.rfind(",", max(0, len(rest) - 200))
+    cut = _CUT_KEY.match(rest, place) if place >= 0 else None
+    if cut is None:
+        return None
+    for closing in ("}", "}}"):
+        try:
+            value, _ = _DECODER.raw_decode(rest[:place] + closing)
+        except (ValueError, RecursionError):
+            continue
+        return value, begin + cut.start("key")
     return None
 
 

@@ -8,6 +8,7 @@ reported and left out; the rest is served.
 from __future__ import annotations
 
 import re
+import shlex
 import sqlite3
 import warnings
 from collections import Counter
@@ -30,9 +31,9 @@ from symdistill.knowledge.rows import (
     item_from,
     item_row,
     use_from,
-    use_row,
 )
 from symdistill.knowledge.schema import SCHEMA, require_full_text_search
+from symdistill.knowledge.use_rows import newer_than_known, of_known_texts, written
 from symdistill.sampling.database import Database, storable
 
 __all__ = ["Change", "Conflict", "KnowledgeBase", "KnowledgeStats", "Merged", "Version"]
@@ -41,11 +42,6 @@ _CURRENT: tuple[Status, ...] = ("active",)
 _LATEST = "seq IN (SELECT max(seq) FROM versions GROUP BY item)"
 _LATEST_USES = f"id IN (SELECT max(id) FROM uses GROUP BY {', '.join(USE_COLUMNS.split(', ')[:3])}, student)"
 _INSERT = f"INSERT INTO versions ({ITEM_COLUMNS}, note) VALUES ({', '.join('?' * 12)})"
-_INSERT_USE = f"INSERT INTO uses ({USE_COLUMNS}, recorded_at) VALUES ({', '.join('?' * 11)})"
-_NONE_SOUND = (
-    "Export what is sound with `symdistill knowledge export FILE.jsonl`, and import that and an older export with this "
-    "item into a new base."
-)
 _WORD = re.compile(r"[^\W_]+")
 _MOST_WORDS = 64  # of a search: enough for any question, and far from SQLite's limits
 
@@ -128,7 +124,7 @@ class KnowledgeBase:
                 "--status active` goes on from the last of those."
             )
             sound = any(True for _ in self._readable(rows))
-            raise StoreError(self._nonsense(row, problem), way_out if sound else _NONE_SOUND) from None
+            raise StoreError(self._nonsense(row, problem), way_out if sound else self._anew()) from None
 
     def items(
         self,
@@ -282,13 +278,16 @@ class KnowledgeBase:
 
         Versions that continue what is here are appended as they are. An item that was changed here and there in
         different ways, or whose later version does not show what it continues, is a conflict and stays as it is.
+        Uses come in where the text they were measured with is here, and where nothing later was measured.
         """
         added: list[str] = []
         updated: list[str] = []
         conflicts, unchanged = [], 0
+        texts: dict[tuple[str, int], str] = {}
         with self._db.writing() as db:
             for theirs in histories:
                 item_id = theirs[0].item.id
+                texts |= {(item_id, version.item.version): version.item.text for version in theirs}
                 ours = db.execute(
                     f"SELECT {ITEM_COLUMNS} FROM versions WHERE item = ? ORDER BY seq", (item_id,)
                 ).fetchall()
@@ -301,12 +300,17 @@ class KnowledgeBase:
                 unchanged += not fresh
                 if fresh:
                     (updated if ours else added).append(item_id)
-            return Merged(tuple(added), tuple(updated), unchanged, _record(db, uses), tuple(conflicts))
+            given = list(uses)
+            ours = of_known_texts(db, given, texts)
+            new = written(db, newer_than_known(db, ours))
+            foreign = len(given) - len(ours)
+            return Merged(tuple(added), tuple(updated), unchanged, new, tuple(conflicts), foreign)
 
     def record_uses(self, uses: Iterable[Use]) -> None:
         """Write down what items changed, in one transaction. What was measured last, stands."""
+        now = _now()
         with self._db.writing() as db:
-            _record(db, uses)
+            written(db, [replace(use, recorded_at=now) for use in uses])
 
     def _edited(self, db: sqlite3.Connection, change: Change, by: str, note: str) -> KnowledgeItem:
         wrong = next((name for name in change.changes if name not in EDITABLE), None)
@@ -326,10 +330,15 @@ class KnowledgeBase:
             )
         sound = list(self._versions(rows))
         if not sound:
-            raise StoreError(f"No version of {change.item_id} in {self.path} makes sense.", _NONE_SOUND)
+            raise StoreError(f"No version of {change.item_id} in {self.path} makes sense.", self._anew())
         before = sound[-1].item
         values: dict[str, Any] = dict(change.changes)
         values |= {name: tuple(values[name]) for name in ("flags", "provenance") if name in values}
+        if isinstance(text := values.get("text"), str) and not text.strip():
+            raise DataError(
+                f"The text of {change.item_id} would be empty: nothing was changed.",
+                "Set its status to `retired` to take it out of use, and keep its text.",
+            )
         after = checked(replace(before, **values))
         if after == before and before.version == latest:
             return before
@@ -368,6 +377,12 @@ class KnowledgeBase:
     def _nonsense(self, row: Sequence[Any], problem: ValueError) -> str:
         return f"Version {row[1]!r} of {row[0]!r} in {self.path} makes no sense: {problem}."
 
+    def _anew(self) -> str:
+        return (
+            f"Export what is sound with `symdistill knowledge export {shlex.quote(str(self.path))} FILE.jsonl`, and "
+            "import that and an older export with this item into a new base."
+        )
+
     def _say(self, text: str) -> None:
         if text not in self._reported:
             self._reported.add(text)
@@ -378,21 +393,6 @@ class KnowledgeBase:
         near = get_close_matches(item_id, known, n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else "`symdistill knowledge list` shows what there is."
         return DataError(f"There is no knowledge item {item_id!r} in {self.path}.", hint)
-
-
-def _record(db: sqlite3.Connection, uses: Iterable[Use]) -> int:
-    """Write the uses that say something new and return how many."""
-    now, written = _now(), 0
-    place = "item = ? AND version = ? AND example_id = ? AND student = ?"
-    for use in uses:
-        row = use_row(use)
-        last = db.execute(
-            f"SELECT {USE_COLUMNS} FROM uses WHERE {place} ORDER BY id DESC LIMIT 1", (*row[:3], row[5])
-        ).fetchone()
-        if last != row:
-            db.execute(_INSERT_USE, (*row, now))
-            written += 1
-    return written
 
 
 def _of(table: str, columns: str) -> str:

@@ -36,8 +36,8 @@ REPLY_WORDS = 256
 """Words of a wrong reply the teacher is shown at most, as in the paper."""
 
 BuildOutcome = Literal[Outcome, "copied_example", "failed", "unanswered"]
-"""What became of one mistake: an outcome of parsing; or the teacher wrote down the prompt's own example; or its call
-failed; or it was not asked yet."""
+"""What became of one mistake (or solved question): an outcome of parsing; or the teacher wrote down the prompt's own
+example; or its call failed; or it was not asked yet."""
 
 _LOOP_MARK = " [the same again and again]"
 _CUT_MARK = "[…]"
@@ -160,25 +160,41 @@ def items_from(
         ValueError: there are not as many requests as errors.
     """
     prompt = ERROR_ANALYSIS_WITH_GOLD if show_gold else ERROR_ANALYSIS
-    found: dict[str, KnowledgeItem] = {}
-    built = []
-    for case, request in zip(errors, requests, strict=True):
-        completion = completions.get(request.key)
-        if completion is None:
-            built.append(_unanswered(case, request, (failures or {}).get(request.key)))
-            continue
-        shown = prompt if case.example.answer is not None else ERROR_ANALYSIS
-        source = Provenance(
+    sources = [
+        Provenance(
             example_id=case.example.id,
             task=case.example.task,
             question=question_text(replace(case.example, instruction=None)),
             student_reply=case.reply,
             request_key=request.key,
             model=request.model,
-            prompt=shown,
+            prompt=prompt if case.example.answer is not None else ERROR_ANALYSIS,
             run=run,
         )
-        items, entry = _read(source, completion)
+        for case, request in zip(errors, requests, strict=True)
+    ]
+    return items_of(sources, completions, failures, worked=error_analysis_example())
+
+
+def items_of(
+    sources: Sequence[Provenance],
+    completions: Mapping[str, Completion],
+    failures: Mapping[str, Failure] | None,
+    *,
+    worked: str,
+) -> tuple[list[KnowledgeItem], BuildReport]:
+    """The items of the replies to the requests that `sources` name, and what became of every one.
+
+    `worked` are the notes of the prompt's own example, which are no item. See `items_from`.
+    """
+    found: dict[str, KnowledgeItem] = {}
+    built = []
+    for source in sources:
+        completion = completions.get(source.request_key)
+        if completion is None:
+            built.append(_unanswered(source, (failures or {}).get(source.request_key)))
+            continue
+        items, entry = _read(source, completion, worked)
         for item in items:
             known = found.get(item.id, item)
             found[item.id] = replace(known, provenance=tuple(dict.fromkeys((*known.provenance, source))))
@@ -186,14 +202,14 @@ def items_from(
     return list(found.values()), BuildReport(tuple(built))
 
 
-def _unanswered(case: ErrorCase, request: Request, failure: Failure | None) -> Built:
+def _unanswered(source: Provenance, failure: Failure | None) -> Built:
     if failure is None:
-        return Built(case.example.id, case.example.task, request.key, "unanswered")
+        return Built(source.example_id, source.task, source.request_key, "unanswered")
     detail = f"{failure.kind}: {failure.message}"
-    return Built(case.example.id, case.example.task, request.key, "failed", detail=detail)
+    return Built(source.example_id, source.task, source.request_key, "failed", detail=detail)
 
 
-def _read(source: Provenance, completion: Completion) -> tuple[list[KnowledgeItem], Built]:
+def _read(source: Provenance, completion: Completion, worked: str) -> tuple[list[KnowledgeItem], Built]:
     cut = completion.finish_reason == "length"
     analysis = parse_analysis(completion.text, cut)
     leftover = [analysis.leftover] if analysis.leftover else []
@@ -206,7 +222,7 @@ def _read(source: Provenance, completion: Completion) -> tuple[list[KnowledgeIte
     for kind, text in fields:
         if text is None:
             continue
-        if _copies_example(text):
+        if _copies(text, worked):
             leftover.append(text)
             copied += 1
             continue
@@ -273,12 +289,12 @@ def _shortened(line: str) -> str:
     return (line[:_TITLE].rpartition(" ")[0].rstrip(" ,;:") or line[: _TITLE - 1]) + "…"
 
 
-def _copies_example(text: str) -> bool:
+def _copies(text: str, worked: str) -> bool:
     """Does most of the note stand in the prompt's worked example?"""
     own = ngrams(words(text), 3)
-    return len(own & _example_grams()) > _COPIED * len(own)
+    return len(own & _grams(worked)) > _COPIED * len(own)
 
 
 @cache
-def _example_grams() -> set[tuple[str, ...]]:
-    return ngrams(words(error_analysis_example()), 3)
+def _grams(text: str) -> set[tuple[str, ...]]:
+    return ngrams(words(text), 3)

@@ -9,27 +9,30 @@ Then come the versions of each item, and at the end what was measured:
     {"item": "k_…", "version": 1, "kind": "summary", "title": "…", "text": "…", "task": "…", "status": "active",
      "provenance": [{"example_id": "…", …}], "flags": [], "by": "…", "at": "…", "note": "…"}
     {"item": "k_…", "version": 2, "status": "retired", "by": "…", "at": "…", "note": "…"}
-    {"use": "k_…", "item_version": 1, "example_id": "…", "correct_with": true, …}
+    {"use": "k_…", "item_version": 1, "example_id": "…", "correct_with": true, …, "recorded_at": "…"}
 
 A value that is missing is that of the item's line before; on its first line it means no flags, no provenance, no note.
+A use without `recorded_at` counts as older than any that has one.
 The same content gives the same bytes.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from symdistill.curation.files import lines_written
-from symdistill.errors import DataError
+from symdistill.errors import DamagedStore, DataError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.history import Merged, Version
 from symdistill.knowledge.items import KnowledgeItem, Use
 from symdistill.knowledge.rows import checked, flags_from, provenance_from, provenance_values
+from symdistill.knowledge.salvage import Salvaged, salvaged
 from symdistill.tasks.files import read_rows
 
 FORMAT = "symdistill-knowledge"
@@ -40,6 +43,8 @@ _AGAIN = "Export the file again."
 _ITEM_VALUES = ("kind", "title", "text", "task", "status", "provenance", "flags")
 _LINE_VALUES = frozenset(("item", "version", *_ITEM_VALUES, "by", "at", "note"))
 _USE_VALUES = tuple(name for name in Use.__dataclass_fields__ if name not in ("item_id", "version"))
+_MAY_BE_MISSING = frozenset(("gold", "recorded_at"))
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?\+00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,26 @@ def export_jsonl(
     if not histories:
         raise DataError(f"{base.path} holds no such items: nothing to export.", "`symdistill knowledge stats` counts.")
     uses = [use for use in base.uses() if items is None or use.item_id in items] if history else []
+    return _write(path, histories, uses, note)
+
+
+def export_damaged(base: Path, path: Path, *, note: str = "") -> tuple[Written, Salvaged]:
+    """Write what can still be read of a base whose file is damaged, and return what that was.
+
+    Raises:
+        DamagedStore: nothing can be read.
+        DataError: there is nowhere to write.
+    """
+    found = salvaged(base)
+    if not found.histories:
+        raise DamagedStore(
+            f"Damaged: nothing can be read of the knowledge base {base}. {' '.join(found.lost)}",
+            "Restore a copy, or import an older export into a new file with `symdistill knowledge import`.",
+        )
+    return _write(path, found.histories, found.uses, note), found
+
+
+def _write(path: Path, histories: Sequence[list[Version]], uses: list[Use], note: str) -> Written:
     uses.sort(key=lambda use: (use.item_id, use.version, use.example_id, use.student))
     written = Written(len(histories), sum(len(versions) for versions in histories), len(uses))
     header = {"format": FORMAT, "version": VERSION, **asdict(written), **({"note": note} if note else {})}
@@ -179,8 +204,12 @@ def _append(histories: dict[str, list[Version]], row: Mapping[str, Any]) -> None
 
 def _use(row: Mapping[str, Any]) -> Use:
     _known(row, frozenset(("use", "item_version", *_USE_VALUES)))
-    values = {name: _value(row, name, bool if name.startswith("correct_") else str) for name in _USE_VALUES}
-    return Use(_value(row, "use", str), _value(row, "item_version", int), **values)
+    given = [name for name in _USE_VALUES if name in row or name not in _MAY_BE_MISSING]
+    values = {name: _value(row, name, bool if name.startswith("correct_") else str) for name in given}
+    use = Use(_value(row, "use", str), _value(row, "item_version", int), **values)
+    if use.recorded_at and _UTC.fullmatch(use.recorded_at) is None:
+        raise ValueError(f"`recorded_at` is {use.recorded_at!r}, not a time in UTC such as 2026-05-01T12:00:00+00:00")
+    return use
 
 
 def _known(row: Mapping[str, Any], names: Collection[str]) -> None:

@@ -120,6 +120,11 @@ def import_folder(base: KnowledgeBase, source: Path, *, by: str, note: str = "")
     return done
 
 
+def files_of_items(source: Path) -> list[Path]:
+    """The files of a folder, or the file named, that say which item of a base they are."""
+    return [path for path in (_files(source) if source.is_dir() else [source]) if _id_of(path) is not None]
+
+
 def _take_in(base: KnowledgeBase, path: Path, draft: Draft, by: str, note: str, done: Imported) -> KnowledgeItem | None:
     """The version of the item that says what the file says; None where the file was left out."""
     key, version = _identity(draft), draft.version or 1

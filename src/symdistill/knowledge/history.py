@@ -48,13 +48,17 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a merge did: items that were new, items that got later versions, how many had nothing new, conflicts."""
+    """What a merge did: items that were new, items that got later versions, how many had nothing new, conflicts.
+
+    `uses` measurements were taken in; `foreign_uses` were left out because the text they were made with is not here.
+    """
 
     added: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
     unchanged: int = 0
     uses: int = 0
     conflicts: tuple[Conflict, ...] = ()
+    foreign_uses: int = 0
 
 
 def difference(before: KnowledgeItem | None, after: KnowledgeItem) -> list[str]:

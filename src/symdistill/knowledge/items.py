@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from symdistill.content import content_key
 
 Kind = Literal["summary", "supplementary", "triple", "rule"]
 Status = Literal["active", "review", "retired"]
-Flag = Literal["leaks_answer", "copies_question", "too_long", "truncated", "contradiction", "merged"]
+Flag = Literal["leaks_answer", "copies_question", "too_long", "truncated", "contradiction", "merged", "retired_twin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class Use:
     """An item put before a student for one question, beside the same prompt without that item.
 
     Both replies are the same student's, decoded alike; other items retrieved for the question stood in both prompts.
+    `gold` is the right answer. `recorded_at` (UTC, ISO 8601) is set by the base that the use was written into first;
+    it is no part of what was measured.
     """
 
     item_id: str
@@ -74,6 +76,8 @@ class Use:
     correct_without: bool
     reply_with: str
     reply_without: str
+    gold: str = ""
+    recorded_at: str = field(default="", compare=False)
 
 
 def item_id(kind: Kind, task: str, text: str, source: str = "") -> str:

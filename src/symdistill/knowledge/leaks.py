@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from symdistill.curation.words import ngrams, words
+from symdistill.knowledge.number_words import with_digits
 from symdistill.knowledge.polarity import sentences
 from symdistill.records import Example
 from symdistill.tasks.answers import answers_equal, check_answer
@@ -22,15 +23,24 @@ COPIED_WORDS = 8
 _SHORT_QUESTION = 5
 _CONDITIONAL = re.compile(r"\b(?:if|when|whenever|unless|otherwise|else)\b", re.IGNORECASE)
 """A sentence that says what to answer when is a rule, whatever it says."""
-_ANNOUNCES = re.compile(
-    r"answer|option|choice|boxed|####|(?:result|output|outcome|total|conclusion|solution)\s+(?:is|was|equals)\b",
+_VERB = r"\s+(?:now\s+|then\s+|therefore\s+)?(?:is|was|are|were|equals|(?:will|would|should|must|has to)\s+be)\b"
+_RESULT = re.compile(
+    r"\b(?:result|output|outcome|conclusion|solution|count|sum|difference|product|quotient|remainder|amount|"
+    rf"total(?:\s+(?:number|amount|count|cost|price|sum))?(?:\s+of\s[^.!?:=\n]{{1,60}}?)?)(?={_VERB})",
     re.IGNORECASE,
 )
-_RESULT = re.compile(
-    r"(?:result|output|outcome|total|conclusion|solution)(?=\s+(?:is|was|should be|equals)\b)", re.IGNORECASE
-)
+"""What announces an answer as "answer" does, before a verb."""
+_ANNOUNCES = re.compile(r"answer|option|choice|boxed|####", re.IGNORECASE)
 _NAMED_OPTION = r"(?:(?i:option|choice|answer)\s+\(?{letter}\)?(?![\w'’])|(?<!\w)\({letter}\))"
 _NUMBER = re.compile(r"(?<![\w.,])[-−]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?![\w])")
+_GIVES = re.compile(
+    r"\b(?:gives?|giving|gave|gets?|getting|got|leaves?|leaving|left with|yields?|yielding|totals|(?:makes?|making|"
+    r"comes?|amounts?|adds? up|sums? up)\s+(?:a total of|to|out to)|results? in|end(?:s|ed)? up with)\s+"
+    r"(?:(?:you|us|him|her|them|it|a total of|exactly|only|just|about)\s+){0,2}"
+    r"\$?([-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?![\w.,]*\d)(?!\s*(?:%|percent\b|[-+*/×÷^]))",
+    re.IGNORECASE,
+)
+"""A number as what comes of something: "5 + 4 gives 9", "you get 9"."""
 _EQUALS = re.compile(r"=\s*\$?([-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)")
 _FAMILIAR_NUMBERS = "12 24 28 30 31 52 60 90 100 180 360 365 366 1000 1024 1/2 0.5 3.14"
 _FAMILIAR = frozenset(_FAMILIAR_NUMBERS.split())
@@ -83,16 +93,19 @@ def _question_grams(question: str) -> frozenset[tuple[str, ...]]:
 
 def _announced(line: str, example: Example, gold: str) -> bool:
     if example.answer_type == "number":
+        line = with_digits(line)
         if any(answers_equal(found, gold, "number") for found in _EQUALS.findall(line)):
+            return True
+        if not _CONDITIONAL.search(line) and any(answers_equal(f, gold, "number") for f in _GIVES.findall(line)):
             return True
     elif example.answer_type == "choice":
         letter = lone_choice(gold, example.choices)
         if letter and re.search(_NAMED_OPTION.format(letter=re.escape(letter)), line):
             others = [o for o in (example.choices or {}) if o != letter]
             return not any(re.search(_NAMED_OPTION.format(letter=re.escape(o)), line) for o in others)
+    line = _RESULT.sub("answer", line)
     if not _ANNOUNCES.search(line) or _CONDITIONAL.search(line):
         return False
-    line = _RESULT.sub("answer", line)
     return last_cue(line) is not None and check_answer(line, gold, example.answer_type, example.choices)
 
 
@@ -100,11 +113,11 @@ def _states_number(lines: list[str], gold: str, question: str) -> bool:
     value = gold.replace(",", "").lstrip("$")
     if value in _FAMILIAR or (value.lstrip("-").isdecimal() and int(value.lstrip("-")[:9]) <= _SMALL):
         return False
-    if any(answers_equal(found, gold, "number") for found in _NUMBER.findall(question)):
+    if any(answers_equal(found, gold, "number") for found in _NUMBER.findall(with_digits(question))):
         return False
     return any(
         answers_equal(found.group(), gold, "number") and not _LABELLED.search(line[: found.start()])
-        for line in lines
+        for line in map(with_digits, lines)
         for found in _NUMBER.finditer(line)
     )
 

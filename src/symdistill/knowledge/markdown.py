@@ -13,8 +13,9 @@
     1. Write who holds what before the first swap.
 
 `title`, `task`, `status`, `flags` and the text below may be edited. `version` is the version the edit starts from;
-`lift` and `from` are for reading and ignored when they come back. The text is kept to the letter; only a change of line
-ends, or of empty lines at its end, does not count as an edit.
+`lift` and `from` are for reading and ignored when they come back. The text is kept to the letter, but characters that
+would act on a terminal are written out (`\\x1b`). Neither that nor a change of line ends, or of empty lines at the end
+of the text, counts as an edit.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from symdistill.errors import DataError
 from symdistill.knowledge.items import Flag, Kind, KnowledgeItem, Status
 from symdistill.knowledge.rows import FLAGS, KINDS, STATUSES
 from symdistill.knowledge.utility import Lift
+from symdistill.knowledge.visible import without_controls
 
 _KEYS = ("id", "kind", "task", "title", "status", "flags", "version", "lift", "from")
 _MARK = "---"
@@ -62,7 +64,7 @@ class Draft:
         """What an edit has to change for `item` to say what the file says."""
         wanted = {"title": self.title, "task": self.task, "status": self.status, "flags": self.flags}
         found = {name: value for name, value in wanted.items() if value not in (None, getattr(item, name))}
-        if _normalised(self.text) != _normalised(item.text):
+        if _normalised(self.text) not in (_normalised(item.text), _normalised(without_controls(item.text))):
             found["text"] = self.text
         return found
 
@@ -78,7 +80,7 @@ def render(item: KnowledgeItem, lift: Lift | None = None) -> str:
     if item.provenance:
         values["from"] = origin_text(item)
     lines = [f"{name}: {_scalar(value)}" for name, value in values.items()]
-    return "\n".join([_MARK, *lines, _MARK, item.text]) + "\n"
+    return "\n".join([_MARK, *lines, _MARK, without_controls(item.text)]) + "\n"
 
 
 def parse(text: str, where: str) -> Draft:
@@ -140,8 +142,14 @@ def stamped(text: str, draft: Draft, item: KnowledgeItem) -> str:
 
 def lift_text(lift: Lift) -> str:
     """A measured lift with its interval and counts."""
-    counts = f"helped {lift.helped}, hurt {lift.hurt} of {lift.uses} use{'' if lift.uses == 1 else 's'}"
+    uses = f"{lift.uses} use{'' if lift.uses == 1 else 's'}"
+    counts = f"helped {count_text(lift.helped)}, hurt {count_text(lift.hurt)} of {uses}"
     return f"{lift.lift:+.2f} [{lift.low:+.2f}, {lift.high:+.2f}] ({counts})"
+
+
+def count_text(count: float) -> str:
+    """A count of questions; the mean of several students may be a fraction."""
+    return f"{count:,.0f}" if count == round(count) else f"{count:,.1f}"
 
 
 def origin_text(item: KnowledgeItem) -> str:
@@ -253,11 +261,10 @@ class _Head:
 def _scalar(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(value)}]"
+    style: Mapping[str, Any] = {"allow_unicode": True}
     if isinstance(value, str) and not value.isprintable():
-        style: Mapping[str, Any] = {"default_style": '"'}  # one line, with escapes
-    else:
-        style = {}
-    dumped: str = yaml.safe_dump(value, allow_unicode=True, width=sys.maxsize, **style)
+        style = {"default_style": '"'}  # one line, with escapes
+    dumped: str = yaml.safe_dump(value, width=sys.maxsize, **style)
     return dumped.removesuffix("\n").removesuffix("\n...")
 
 

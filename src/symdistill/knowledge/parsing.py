@@ -72,10 +72,13 @@ _WEAK_HEADING = {field: _heading(names) for field, names in _WEAK.items()}
 _NAMED: dict[Field, re.Pattern[str]] = {field: re.compile(names, re.IGNORECASE) for field, names in _STRONG.items()}
 _INSIDE_A_LINE = re.compile(
     r"(?:(?<=[.!?;)\]}\"”*>])[ \t]{1,9}(?=[*_#\d.)\s]{0,9}[LSAB])|(?<=\S)[ \t]{0,9}(?=\*\*[LSAB]|<[a-z]))"
-    rf"(?=(?:<[a-z][^<>\n]{{0,99}}>|[*_#\d.)\s]){{0,9}}(?i:{_ANY_STRONG})"
-    r"[*_]{0,3}(?:</[a-z]\w{0,9}>)?[ \t]{0,3}[:：>*])"
+    rf"(?=(?:<[a-z][^<>\n]{{0,99}}>|[*_#\d.)\s]){{0,9}}(?:(?i:{_ANY_STRONG})"
+    r"[*_]{0,3}(?:</[a-z]\w{0,9}>)?[ \t]{0,3}[:：>*]"
+    rf"|(?=[LSAB])(?i:{_ANY_STRONG})</[a-z]))"
+    rf"|(?<=[.!?;])[ \t]{{1,9}}(?=(?:{_ANY_STRONG})[ \t]{{0,3}}[:：])"
 )
-"""Where a heading begins in the middle of a line: after the end of a sentence, in capitals, a colon after it."""
+"""Where a heading begins in the middle of a line: after the end of a sentence, a colon after it, or in marks of its own
+and capitals."""
 _FOREIGN = re.compile(
     r"[ \t]{0,3}#{0,6}[ \t]{0,3}[*_]{0,3}(?:the[ ])?"
     r"(?:(?:correct(?:ed)?|final|right|revised)[ ](?:answer|solution|reply|response|reasoning|calculation)s?"

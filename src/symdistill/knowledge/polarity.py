@@ -20,6 +20,7 @@ from functools import lru_cache
 
 from symdistill.knowledge.polarity_words import (
     EMPTY,
+    KEPT_APART,
     LABELS,
     NEGATORS,
     NO_COUNTS,
@@ -43,7 +44,7 @@ _MARKER = re.compile(
 )
 _MARKUP = re.compile(r"\*\*|__|[`#]")
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)?|[+*/×÷=<>≤≥≠≈^%$€£°√²³±∑∞]|[-−](?=\s*(?:[\d(]|[^\W\d_]\b))"
 )
 _CONDITION = re.compile(
@@ -57,6 +58,14 @@ _ASIDE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _EARLY = 3
+_ROMAN = re.compile(r"(?=[ivxlcdm]{2})m{0,3}(?:c[md]|d?c{0,3})(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})")
+_OPPOSITE_PREFIX = re.compile(
+    r"un(?!der|i[oqtv]|til|less)[a-z]{4}|non[a-z]{4}|dis(?:similar|agree|regard|allow|connect|contin|joint|advantage|"
+    r"appear|like|trust|order|proportion)|in(?:accurate|active|adequate|appropriate|capable|complete|consistent|"
+    r"definite|dependent|direct|distinct|divisible|efficient|equal|exact|finite|frequent|significant|sufficient|"
+    r"variab|visible)|im(?:balance|mutable|perfect|plausib|possib|probab|proper)|ir(?:rational|regular|relevant|"
+    r"reversib)|il(?:legal|legib|logical)"
+)
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _SUFFIX = re.compile(r"(?:ations?|ings?|edly|ed|ies|es|ly|s|e|y|i)\Z")
 _CHARACTERS = 20_000
@@ -95,7 +104,7 @@ class Statement:
 def guard(text: str) -> tuple[str, ...]:
     """What two texts must share, in order, before they may be called the same: negations, numbers, units, opposites,
     operators, single letters (the variables of a formula) and words such as "only" and "all"."""
-    return tuple([sign for line in sentences(text) for token in _tokens(line) if (sign := _sign(token)) is not None])
+    return tuple([sign for line in sentences(text) for token in tokens(line) if (sign := _sign(token)) is not None])
 
 
 def statements(text: str) -> list[Statement]:
@@ -110,9 +119,15 @@ def statements(text: str) -> list[Statement]:
         topic, negative, numbers, late = _claim(main)
         if sum(not word.startswith("±") for word in topic) < 2:
             continue
-        when = tuple(stem(t) for t in _tokens(condition.group()) if t not in EMPTY) if condition else ()
+        when = tuple(stem(t) for t in tokens(condition.group()) if t not in EMPTY) if condition else ()
         found.append(Statement(sentence, topic, when, negative, numbers, example, late))
     return found
+
+
+def phrase(text: str) -> tuple[frozenset[str], bool, tuple[str, ...]]:
+    """Topic, polarity and numbers of a few words, as `Statement` tells them of a sentence. The topic may be empty."""
+    topic, negative, numbers, _ = _claim(text[:_CHARACTERS])
+    return topic, negative, numbers
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -138,9 +153,10 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
 
 
-def _tokens(text: str) -> list[str]:
+def tokens(text: str, pattern: re.Pattern[str] = TOKEN) -> list[str]:
+    """The words, numbers and operators of a text, or what else `pattern` finds, in lower case."""
     text = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-    return _TOKEN.findall(text)
+    return pattern.findall(text)
 
 
 @lru_cache(maxsize=65536)
@@ -149,25 +165,28 @@ def _sign(token: str) -> str | None:
     if _negates(token):
         return "not"
     if token[0].isdigit():
-        return _number(token)
+        return number(token)
     if token in NUMBERS:
         return NUMBERS[token]
     if not token[0].isalpha():
         return token
-    if token in TELLING or (len(token) == 1 and token not in "ai"):
+    if token in TELLING or token in KEPT_APART or (len(token) == 1 and token not in "ai") or _ROMAN.fullmatch(token):
         return token
     singular = token.removesuffix("s")
     if singular in UNITS or token in UNITS:
         return singular
     axis = _SIDES.get(token) or _SIDES.get(stem(token))
-    return f"{axis[0]}.{axis[1]}" if axis else None
+    if axis:
+        return f"{axis[0]}.{axis[1]}"
+    return "un" if _OPPOSITE_PREFIX.match(token) else None
 
 
 def _negates(token: str) -> bool:
     return token in NEGATORS or token.endswith(("n't", "n’t"))
 
 
-def _number(token: str) -> str:
+def number(token: str) -> str:
+    """A number as digits: without separators of thousands and zeros at the end of its fraction."""
     if _THOUSANDS.fullmatch(token):
         token = token.replace(",", "")
     if "." in token and token.count(".") == 1 and token.replace(".", "").isdigit():
@@ -182,13 +201,13 @@ def _claim(sentence: str) -> tuple[frozenset[str], bool, tuple[str, ...], bool]:
     flips = 0
     before = ""
     late = False
-    for place, token in enumerate(_tokens(_NO_NEGATION.sub(" ", sentence))):
+    for place, token in enumerate(tokens(_NO_NEGATION.sub(" ", sentence))):
         if _negates(token):
             flips += 1
             late = late or place >= _EARLY
         elif token[0].isdigit() or (token in NUMBERS and token not in NO_COUNTS):
             if stem(before) not in _LABEL_STEMS:
-                numbers.append(NUMBERS.get(token) or _number(token))
+                numbers.append(NUMBERS.get(token) or number(token))
         elif token in EMPTY or len(token) == 1:
             pass
         elif axis := _SIDES.get(token) or _SIDES.get(stem(token)):

@@ -24,6 +24,10 @@ OPPOSITES = (
     ("positive", "negative"),
     ("true", "false"),
     ("include inside inner", "exclude outside outer"),
+    ("inclusive", "exclusive"),
+    ("keep retain", "omit discard"),
+    ("necessary", "unnecessary"),
+    ("lock", "unlock"),
     ("same equal identical", "different unequal distinct"),
     ("correct valid", "incorrect invalid wrong"),
     ("possible plausible", "impossible implausible"),
@@ -38,11 +42,24 @@ OPPOSITES = (
 
 NEGATORS = _words(
     "not never no none neither nor without cannot cant dont doesnt didnt isnt arent wasnt werent wont shouldnt mustnt "
-    "nothing nobody nowhere avoid avoids avoiding avoided refrain hardly rarely seldom"
+    "non nothing nobody nowhere avoid avoids avoiding avoided refrain hardly rarely seldom"
 )
 
 TELLING = _words("except unless only instead rather all any some both either and or xor if then than")
 """Words that carry no polarity of their own but change what a sentence says."""
+
+_ORDINALS = (
+    "fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
+    "seventeenth eighteenth nineteenth twentieth"
+)
+
+KEPT_APART = _words(
+    "north south east west northern southern eastern western numerator numerators denominator denominators row rows "
+    "column columns domain range domains ranges prefix suffix vowel vowels consonant consonants subject object "
+    "dividend divisor base exponent buy sell bought sold give receive gave received noun verb mean median mode credit "
+    "debit gross net uppercase lowercase count ignore skip am pm"
+)
+"""Words of pairs that are both right in their place and never stand for each other."""
 
 NUMBERS = {
     **_counting(
@@ -50,10 +67,20 @@ NUMBERS = {
         "seventeen eighteen nineteen twenty"
     ),
     **_counting("thirty forty fifty sixty seventy eighty ninety", 10, 3),
-    "hundred": "100",
-    "thousand": "1000",
-    "million": "1000000",
-    "dozen": "12",
+    **{
+        f"{word}{plural}": value
+        for plural in ("", "s")
+        for word, value in {
+            "hundred": "100",
+            "thousand": "1000",
+            "million": "1000000",
+            "billion": "1000000000",
+            "trillion": "1000000000000",
+            "dozen": "12",
+        }.items()
+    },
+    **{word: f"{value}th" for value, word in enumerate(_ORDINALS.split(), 4)},
+    **{f"{word}s": f"1/{value}" for value, word in enumerate(_ORDINALS.split(), 4)},
     "half": "1/2",
     "third": "1/3",
     "thirds": "1/3",
@@ -62,11 +89,13 @@ NUMBERS = {
     "once": "1x",
     "twice": "2x",
     "double": "2x",
+    "thrice": "3x",
     "triple": "3x",
+    "quadruple": "4x",
     "second": "2nd",
 }
-NO_COUNTS = _words("one second")
-"""Number words that mostly count nothing: a pronoun, an ordinal."""
+NO_COUNTS = _words("one second") | _words(_ORDINALS)
+"""Number words that mostly count nothing: a pronoun, ordinals."""
 
 UNITS = _words(
     "mm cm dm km m meter metre kilometer kilometre centimeter centimetre millimeter millimetre inch foot feet yard "
@@ -83,7 +112,7 @@ EMPTY = _words(
     "me one one's is are was were be been being am do does did done doing have has had having can could may might must "
     "shall should will would need needs to of in on at by for from with into onto as about so such also just very too "
     "which who whom whose what how why each every all any some both always carefully sure make makes ensure remember "
-    "important importantly note keep please therefore thus hence then than and or but if when because since while "
+    "important importantly note please therefore thus hence then than and or but if when because since while "
     "however other own let let's get gets given use using used"
 )
 """Words that say nothing about a sentence's topic."""

@@ -4,10 +4,11 @@
 one can be taken back. Running it again on the outcome proposes nothing. A finding already marked on an item is one a
 person has seen: an item that was set back to `active` with the flag left on it stays there.
 
-- *Duplicates*: items of one kind and task, neither retired, whose word 3-grams have a Jaccard similarity of `near` or
-  more, or whose embeddings, where given, a cosine of `near_cosine`. They are never merged across a negation, a number,
-  a unit, an opposite or a symbol (`polarity.guard`), however alike. The best one survives with the provenance of all;
-  each merges with the survivor itself, so no chain of small differences joins what is far apart.
+- *Duplicates*: items of one kind and task, neither retired, that differ in their wording alone (`wording.content`), or
+  that say in other words what has, by embeddings where these are given, a cosine of `near_cosine` or more. They are
+  never merged across a negation, a number, a unit, an opposite or a symbol (`polarity.guard`), however alike. The best
+  one survives with the provenance of all; each merges with the survivor itself, so no chain of small differences joins
+  what is far apart. What says the same as an item that is retired goes to `review`: somebody took that out of use.
 - *Leaks and copies*: against the questions an item came from (`leaks`). Flagged; retrieval passes such an item over
   for these questions.
 - *Length*: more than `max_words` words.
@@ -26,16 +27,14 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from symdistill.curation.embeddings import Embed
-from symdistill.curation.words import ngrams, words
 from symdistill.knowledge.base import Change
+from symdistill.knowledge.dense import Embed
 from symdistill.knowledge.items import Flag, KnowledgeItem, Provenance
 from symdistill.knowledge.leaks import copies_question, leaks_answer
-from symdistill.knowledge.near import NearIndex
-from symdistill.knowledge.polarity import Statement, guard, sentences, statements
+from symdistill.knowledge.polarity import Statement, guard, statements
+from symdistill.knowledge.wording import content, in_other_words
 from symdistill.records import Example
 
-NEAR = 0.8
 NEAR_COSINE = 0.92
 MAX_WORDS = 200
 
@@ -77,7 +76,6 @@ def refine(
     items: Sequence[KnowledgeItem],
     gold: Mapping[str, Example],
     *,
-    near: float = NEAR,
     near_cosine: float = NEAR_COSINE,
     max_words: int = MAX_WORDS,
     embed: Embed | None = None,
@@ -85,7 +83,7 @@ def refine(
     """The changes that put `items` (latest versions) in order, at most one an item, sorted by id.
 
     `gold` maps the ids of the questions items came from to the questions; where one is not at hand, its flags stay.
-    `embed` (see `curation.embeddings.sentence_transformer`) finds duplicates in other words as well. The outcome does
+    `embed` (see `knowledge.dense.sentence_embedder`) finds duplicates in other words as well. The outcome does
     not depend on the order of `items`.
     """
     drafts = [
@@ -96,8 +94,9 @@ def refine(
     blocks: defaultdict[tuple[str, str], list[_Draft]] = defaultdict(list)
     for draft in drafts:
         blocks[draft.item.kind, draft.item.task].append(draft)
+    _send_twins_of_retired(drafts, [item for item in items if item.status == "retired" and "merged" not in item.flags])
     for block in blocks.values():
-        _merge(block, near, near_cosine, embed)
+        _merge(block, near_cosine, embed)
     kept = [draft for draft in drafts if draft.status != "retired"]
     for draft in kept:
         _mark_faults(draft, gold, max_words)
@@ -113,75 +112,82 @@ def _standing(item: KnowledgeItem) -> tuple[object, ...]:
     return (item.status != "active", faults, -item.version, -len(item.sources), item.id)
 
 
-def _merge(drafts: Sequence[_Draft], near: float, near_cosine: float, embed: Embed | None) -> None:
-    """Retire what says the same as a better item of `drafts`, best first, and hand its provenance on."""
-    alike: defaultdict[tuple[str, ...], list[_Draft]] = defaultdict(list)
+def _send_twins_of_retired(drafts: Iterable[_Draft], retired: Iterable[KnowledgeItem]) -> None:
+    """Send to review what says the same as an item that was taken out of use."""
+    known = {_said(item): item.id for item in sorted(retired, key=lambda item: item.id, reverse=True)}
     for draft in drafts:
-        if "merged" not in draft.flags:  # a person has taken that merge back
-            alike[guard(draft.item.text)].append(draft)
-    groups = [group for group in alike.values() if len(group) > 1]
-    if embed is None or not groups:
-        for group in groups:
-            _merge_alike(group, near)
+        twin = known.get(_said(draft.item))
+        if twin and "retired_twin" not in draft.flags and content(draft.item.text):
+            draft.flags.add("retired_twin")
+            draft.status = "review"
+            draft.notes.append(f"says the same as {twin}, which is retired")
+
+
+def _said(item: KnowledgeItem) -> tuple[object, ...]:
+    return (item.kind, item.task, guard(item.text), content(item.text))
+
+
+def _merge(drafts: Sequence[_Draft], near_cosine: float, embed: Embed | None) -> None:
+    """Retire what says the same as a better item of `drafts`, best first, and hand its provenance on."""
+    groups: defaultdict[tuple[str, ...], dict[tuple[str, ...], _Draft]] = defaultdict(dict)
+    for draft in drafts:
+        said = content(draft.item.text)
+        if not said or "merged" in draft.flags:  # nothing to compare, or a person has taken that merge back
+            continue
+        better = groups[guard(draft.item.text)].setdefault(said, draft)
+        if better is not draft:
+            _retire(draft, better, "the same but for its wording")
+    several = [group for group in groups.values() if len(group) > 1]
+    if embed is None or not several:
         return
-    vectors = embed([draft.item.text for group in groups for draft in group])
+    vectors = embed([draft.item.text for group in several for draft in group.values()])
     begin = 0
-    for group in groups:
-        _merge_alike(group, near, vectors[begin : begin + len(group)], near_cosine)
+    for group in several:
+        _merge_other_words(group, vectors[begin : begin + len(group)], near_cosine)
         begin += len(group)
 
 
-def _merge_alike(
-    group: Sequence[_Draft], near: float, vectors: NDArray[np.float64] | None = None, near_cosine: float = 1.0
+def _merge_other_words(
+    group: Mapping[tuple[str, ...], _Draft], vectors: NDArray[np.float32], near_cosine: float
 ) -> None:
-    index = NearIndex([_grams(draft.item.text) for draft in group], near)
+    """Retire what a better item of the group says in other words; `vectors` are the embeddings of the group's items."""
+    contents, drafts = list(group), list(group.values())
     kept: list[int] = []
-    kept_vectors = None if vectors is None else np.empty_like(vectors)
-    for position, draft in enumerate(group):
-        found = index.nearest(position)
-        if found is None and vectors is not None and kept_vectors is not None and kept:
-            cosines = kept_vectors[: len(kept)] @ vectors[position]
-            best = int(cosines.argmax())
-            if cosines[best] >= near_cosine:
-                found = kept[best], float(cosines[best])
-        if found is not None:
-            _retire(draft, group[found[0]], found[1])
-            continue
-        index.keep(position)
-        if vectors is not None and kept_vectors is not None:
-            kept_vectors[len(kept)] = vectors[position]
-        kept.append(position)
+    for position, draft in enumerate(drafts):
+        cosines = vectors[kept] @ vectors[position]
+        for at in np.argsort(-cosines, kind="stable"):
+            if cosines[at] < near_cosine:
+                break
+            if in_other_words(contents[kept[at]], contents[position]):
+                _retire(draft, drafts[kept[at]], f"{cosines[at]:.2f} similar")
+                break
+        if draft.status != "retired":
+            kept.append(position)
 
 
-def _grams(text: str) -> frozenset[tuple[str, ...]]:
-    """Word 3-grams, with two blanks at either end: so the first and the last word weigh as much as any other."""
-    plain = [word for sentence in sentences(text) for word in words(sentence)]
-    return frozenset(ngrams(["", "", *plain, "", ""], 3)) if plain else frozenset()
-
-
-def _retire(draft: _Draft, survivor: _Draft, similarity: float) -> None:
+def _retire(draft: _Draft, survivor: _Draft, why: str) -> None:
     draft.status = "retired"
     draft.flags.add("merged")
-    draft.notes.append(f"merged into {survivor.item.id} ({similarity:.2f} similar)")
+    draft.notes.append(f"merged into {survivor.item.id} ({why})")
     survivor.taken_in.append(draft.item.id)
     survivor.provenance |= draft.provenance
 
 
 def _mark_faults(draft: _Draft, gold: Mapping[str, Example], max_words: int) -> None:
     text = draft.item.text
-    sources = sorted({p.example_id for p in draft.provenance})
-    at_hand = [gold[source] for source in sources if source in gold]
-    questions = [example.question for example in at_hand]
-    questions += [p.question for p in draft.provenance if p.example_id not in gold]
+    sources = {(p.example_id, p.question) for p in draft.provenance}
+    known = {source for source in sources if at_hand(gold, *source)}
+    sources_at_hand = [gold[source] for source in sorted({source for source, _ in known})]
+    questions = [example.question for example in sources_at_hand] + [question for _, question in sources - known]
     found: dict[Flag, str] = {}
-    leaked = [example.id for example in at_hand if leaks_answer(text, example)]
+    leaked = [example.id for example in sources_at_hand if leaks_answer(text, example)]
     if leaked:
         found["leaks_answer"] = f"states the answer of {_list_of(leaked)}"
     if any(copies_question(text, question) for question in questions):
         found["copies_question"] = "copies its question"
     if (length := len(text.split())) > max_words:
         found["too_long"] = f"{length} words, at most {max_words} wanted"
-    unknown = len(at_hand) < len(sources)
+    unknown = len(known) < len(sources)
     for flag in ("leaks_answer", "copies_question", "too_long"):
         if flag in found and flag not in draft.flags:
             draft.flags.add(flag)
@@ -189,6 +195,12 @@ def _mark_faults(draft: _Draft, gold: Mapping[str, Example], max_words: int) -> 
         elif flag not in found and flag in draft.flags and not (unknown and flag == "leaks_answer"):
             draft.flags.discard(flag)
             draft.notes.append(f"no longer {flag}")
+
+
+def at_hand(gold: Mapping[str, Example], example_id: str, question: str) -> bool:
+    """Is the question with that id and text among those given? One id may stand for other questions in another file."""
+    found = gold.get(example_id)
+    return found is not None and question.strip() in ("", found.question.strip())
 
 
 class _Claim(NamedTuple):

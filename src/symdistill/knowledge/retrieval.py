@@ -4,7 +4,9 @@ Every kind is a base of its own with its own statistics, and gives its `top_k` b
 and one of supplementary knowledge and takes k of each). An item is found by its *entries*: one for each question it
 came from, with the item's task and text (`RetrievalSettings.keys`), and its score is that of its best entry. So a
 question never finds an item by way of itself: the entries made from it are passed over, and an item with no other
-source is not found at all (leave one out). A question is known by its id or by its text.
+source is not found at all (leave one out). A question is known by its text: ids are those of one file, and question 7
+of a test file is not question 7 of the training file. A training question is known by its task and id as well, so that
+a mended typo does not hide where an item came from; and so is every source that says no text.
 
 - `bm25`: see `live_bm25`; an item that shares no word with the query is not found. The words of entries that are
   passed over still count in the statistics.
@@ -28,7 +30,7 @@ from numpy.typing import NDArray
 
 from symdistill.curation.words import squeezed
 from symdistill.knowledge.dense import DenseIndex, Embed, sentence_embedder
-from symdistill.knowledge.items import Kind, KnowledgeItem
+from symdistill.knowledge.items import Kind, KnowledgeItem, Provenance
 from symdistill.knowledge.live_bm25 import LiveBm25
 from symdistill.knowledge.settings import RetrievalSettings
 from symdistill.prompts import question_text
@@ -103,15 +105,18 @@ class Retriever:
         return self.retrieve_many([example], exclude_own=exclude_own)[0]
 
     def retrieve_many(
-        self, examples: Sequence[Example], *, exclude_own: bool | None = None
+        self, examples: Sequence[Example], *, exclude_own: bool | None = None, training: bool = False
     ) -> list[list[KnowledgeItem]]:
-        """As `retrieve` for each question; queries are embedded together."""
+        """As `retrieve` for each question; queries are embedded together.
+
+        `training`: these are training questions, whose ids are those that items name as their sources.
+        """
         own = self.settings.exclude_own if exclude_own is None else exclude_own
         queries = [query_text(example, self.settings) for example in examples]
         with self._lock:
             vectors = self._embed(queries) if self._embed and queries else [None] * len(queries)
             return [
-                self._found(_Asked(query, vector, _question_of(example)), own)
+                self._found(_Asked(query, vector, _question_of(example, training)), own)
                 for example, query, vector in zip(examples, queries, vectors, strict=True)
             ]
 
@@ -137,10 +142,18 @@ def query_text(example: Example, settings: RetrievalSettings) -> str:
 
 
 class _Question(NamedTuple):
-    """A question by its id and by its texts, without differences of case and white space."""
+    """A question by its texts, without differences of case and white space, and by its task and id where those say
+    enough (`by_id`)."""
 
-    id: str
+    place: tuple[str, str]
     texts: frozenset[str]
+    by_id: bool
+
+    def is_source(self, source: Provenance) -> bool:
+        """Is this the question that a source names?"""
+        text = squeezed(source.question)
+        named = (source.task, source.example_id) == self.place and (self.by_id or not text)
+        return named or text in self.texts
 
 
 class _Asked(NamedTuple):
@@ -160,9 +173,10 @@ def _without_instruction(example: Example) -> Example:
     return Example(example.id, example.question, choices=example.choices)
 
 
-def _question_of(example: Example) -> _Question:
+def _question_of(example: Example, by_id: bool) -> _Question:
     written = (example.question, question_text(example), question_text(_without_instruction(example)))
-    return _Question(example.id, frozenset(squeezed(text) for text in written) - {""})
+    texts = frozenset(squeezed(text) for text in written) - {""}
+    return _Question((example.task, example.id), texts, by_id)
 
 
 def _entries(item: KnowledgeItem, settings: RetrievalSettings) -> list[_Entry]:
@@ -267,16 +281,18 @@ class _Base:
 
     def _closed(self, question: _Question, exclude_own: bool) -> list[int]:
         """The entries that this question may not find."""
-        names = [f"id {question.id}", *(f"text {text}" for text in question.texts)]
+        names = [_name_of(question.place), *(f"text {text}" for text in question.texts)]
         closed: list[int] = []
         for item_id in {item_id for name in names for item_id in self._by_source.get(name, ())}:
             held = self.items[item_id]
+            own = {squeezed(p.question) for p in held.item.provenance if question.is_source(p)}
+            if not own:
+                continue
             leaks = self._settings.exclude_leaking and not _LEAKING.isdisjoint(held.item.flags)
             if leaks or (exclude_own and not _other_sources(held.item, question)):
                 closed += held.rows
             elif exclude_own:
-                own = {squeezed(p.question) for p in held.item.provenance if p.example_id == question.id}
-                closed += [row for row, text in held.rows.items() if text and text in own | question.texts]
+                closed += [row for row, text in held.rows.items() if text and text in own]
         return closed
 
     def _ranked(self, scores: Scores, closed: Sequence[int], depth: int) -> list[str]:
@@ -309,12 +325,14 @@ class _Base:
 
 
 def _source_names(item: KnowledgeItem) -> set[str]:
-    ids = {f"id {p.example_id}" for p in item.provenance}
-    return ids | {f"text {squeezed(p.question)}" for p in item.provenance if p.question.strip()}
+    places = {_name_of((p.task, p.example_id)) for p in item.provenance}
+    return places | {f"text {squeezed(p.question)}" for p in item.provenance if p.question.strip()}
+
+
+def _name_of(place: tuple[str, str]) -> str:
+    return f"id {place}"
 
 
 def _other_sources(item: KnowledgeItem, question: _Question) -> bool:
     """Did the item come from another question, too? An item without any source, written by hand, counts as such."""
-    return not item.provenance or any(
-        p.example_id != question.id and squeezed(p.question) not in question.texts for p in item.provenance
-    )
+    return not item.provenance or not all(question.is_source(p) for p in item.provenance)

@@ -18,7 +18,8 @@ FLAGS: tuple[Flag, ...] = get_args(Flag)
 
 ITEM_COLUMNS = "item, version, kind, title, text, task, status, provenance, flags, edited_by, edited_at"
 USE_COLUMNS = (
-    "item, version, example_id, question, run, student, correct_with, correct_without, reply_with, reply_without"
+    "item, version, example_id, question, run, student, correct_with, correct_without, reply_with, reply_without, "
+    "gold, recorded_at"
 )
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
@@ -78,12 +79,9 @@ def use_from(row: Sequence[Any]) -> Use:
         wanted = int if name == "version" or name.startswith("correct_") else str
         if not isinstance(value, wanted):
             raise ValueError(f"{name} is not {'a whole number' if wanted is int else 'text'}")
-    item_id, version, example_id, question, run, student, correct_with, correct_without, reply_with, reply_without = row
-    return Use(
-        *(item_id, version, example_id, question, run, student),
-        *(bool(correct_with), bool(correct_without)),
-        *(reply_with, reply_without),
-    )
+    values: dict[str, Any] = dict(zip((field.name for field in fields(Use)), row, strict=True))
+    verdicts = {name: bool(values[name]) for name in ("correct_with", "correct_without")}
+    return Use(**values | verdicts)
 
 
 def same_content(one: KnowledgeItem, other: KnowledgeItem) -> bool:

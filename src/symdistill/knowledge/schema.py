@@ -62,6 +62,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TRIGGER uses_replace BEFORE INSERT ON uses WHEN EXISTS "
         "(SELECT 1 FROM uses WHERE id = new.id) " + _APPEND_ONLY,
     ),
+    ("ALTER TABLE uses ADD COLUMN gold TEXT NOT NULL DEFAULT ''",),
 )
 
 SCHEMA = Schema(
@@ -69,7 +70,8 @@ SCHEMA = Schema(
     application_id=0x53594B42,  # "SYKB"
     migrations=_MIGRATIONS,
     kept="Everything written before is kept.",
-    repair="Restore a copy, or move the file away and import an export with `symdistill knowledge import`.",
+    repair="Restore a copy, or save what can be read with `symdistill knowledge export BASE FILE.jsonl` and take that "
+    "into a new file with `symdistill knowledge import`.",
 )
 
 

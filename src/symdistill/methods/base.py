@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -19,7 +19,10 @@ from symdistill.records import Completion, Example, Message, Rationale, Request,
 from symdistill.settings import Settings
 
 if TYPE_CHECKING:
+    from symdistill.knowledge.compression import Compress
+    from symdistill.knowledge.corpus import Passage
     from symdistill.knowledge.items import KnowledgeItem
+    from symdistill.knowledge.passages import Reading
     from symdistill.knowledge.retrieval import Retriever
 
 Ask = Callable[[Sequence[Request]], Mapping[str, Completion]]
@@ -62,29 +65,45 @@ class Knowledge:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaffold:
+    """What stands before a training question at first, and is taken away step by step.
+
+    `notes` and `neighbours` are by question id; `neighbours` are ids of other training questions, most similar first.
+    """
+
+    notes: Mapping[str, Sequence[KnowledgeItem]]
+    neighbours: Mapping[str, Sequence[str]]
+    compress: Compress
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """What a method may build from: training questions, kept rationales (ordered by question, then sample), the
-    demonstrations the teacher was shown, and the knowledge base of a method that uses one."""
+    demonstrations the teacher was shown, the knowledge base of a method that uses one, what a method that fades it has
+    before its questions, and the passages of a method that reads some."""
 
     examples: Sequence[Example]
     rationales: Sequence[Rationale] = ()
     demonstrations: Sequence[Demonstration] = ()
     seed: int = 0
     knowledge: Knowledge | None = None
+    scaffold: Scaffold | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """How one question was answered: by `completions`, which vote where there are several.
 
-    `before` are passes that only decided how to go on; their tokens count, their text does not. `knowledge` stood in
-    the prompt. `confidence` is between 0 and 100 where it was measured.
+    `before` are passes that only decided how to go on; their tokens count, their text does not. `knowledge` and
+    `passages` stood in the prompt. `confidence` is between 0 and 100 where it was measured.
     """
 
     completions: Sequence[Completion]
     before: Sequence[Completion] = ()
     knowledge: Sequence[KnowledgeItem] = ()
     confidence: float | None = None
+    passages: Sequence[Passage] = ()
 
 
 class Method(ABC):
@@ -92,7 +111,9 @@ class Method(ABC):
 
     settings_type: ClassVar[type[MethodSettings]] = MethodSettings
     trains: ClassVar[bool] = True
-    needs: ClassVar[Literal["nothing", "answers", "rationales"]] = "rationales"
+    needs: Literal["nothing", "answers", "rationales"] = "rationales"
+    learns_answers: ClassVar[bool] = False
+    """Whether gold answers are learned beside what `needs` says, so that some question must have one."""
     uses_knowledge: ClassVar[bool] = False
     """Whether `Material.knowledge` has to be there."""
 
@@ -134,6 +155,10 @@ class Method(ABC):
         """What a trained student reads with knowledge before the question."""
         return student_messages(example, instruction=self.student_instruction, knowledge=knowledge)
 
+    def sampling(self, asked: Sampling) -> Sampling:
+        """How a reply is drawn where evaluation asks for one drawn so."""
+        return asked
+
     def answer(
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
     ) -> list[Reply]:
@@ -144,7 +169,7 @@ class Method(ABC):
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
     ) -> list[list[Completion]]:
         """`samples` replies to each example, in order; a reply that failed is left out."""
-        return draw(ask, model, [(e, self.prompt(e)) for e in examples], sampling, samples)
+        return draw(ask, model, [(e, self.prompt(e)) for e in examples], self.sampling(sampling), samples)
 
 
 def draw(
@@ -154,7 +179,13 @@ def draw(
     sampling: Sampling,
     samples: int = 1,
 ) -> list[list[Completion]]:
-    """`samples` replies to each prompt, in order; a reply that failed is left out."""
+    """`samples` replies to each prompt, in order; a reply that failed is left out.
+
+    A second stretch begins with the text it was asked to go on from: an answer is read after its cue.
+    """
     wanted = [content.samples(model, prompt, sampling, range(samples), example.id) for example, prompt in prompts]
-    replies = ask([request for row in wanted for request in row])
+    replies = dict(ask([request for row in wanted for request in row]))
+    for key, reply in replies.items():
+        if reply.first is not None:
+            replies[key] = replace(reply, text=sampling.then + reply.text)
     return [[replies[request.key] for request in row if request.key in replies] for row in wanted]

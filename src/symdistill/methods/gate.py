@@ -6,7 +6,11 @@ simply goes on: the prompt is read once. Otherwise it ends there, the items that
 the student is asked again with them. `always` and `never` ask once, with and without knowledge.
 
 With self-consistency the greedy beginning decides, and all samples are drawn from the prompt it decided for. A
-question that no item fits is answered directly, and nothing has to be decided.
+question that no item fits is answered directly, and nothing has to be decided. One whose prompt with knowledge brings
+no reply (it is too long for the student) is answered directly as well.
+
+With self-consistency a sure question is read a second time: its greedy beginning is no sample of the vote, and the
+samples start anew from the same prompt. That costs one reading of the direct prompt and 16 tokens at most a question.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from symdistill.errors import CallFailed
 from symdistill.methods.base import Ask, Knowledge, Material, Method, Reply, draw
 from symdistill.records import GATE_TOKENS, Completion, Example, Message, Sampling, TrainingExample
 
@@ -65,7 +70,7 @@ def answer_gated(
     samples: int = 1,
 ) -> list[Reply]:
     """A reply to each example, in order; one that failed has no completion."""
-    mode = gate.decided
+    mode, sampling = gate.decided, method.sampling(sampling)
     found: list[Sequence[KnowledgeItem]] = [()] * len(examples)
     if mode != "never":
         found = [tuple(items) for items in knowledge.retriever.retrieve_many(examples)]
@@ -80,8 +85,13 @@ def answer_gated(
     # A sure greedy reply is the answer; and where the shorter prompt failed, the longer one would.
     over = {i for i, replies in first.items() if not replies or (i in sure and _is_greedy(sampling, samples))}
     left = [i for i in range(len(examples)) if i not in over]
-    prompts = [(examples[i], prompt_for(method, examples[i], shown[i])) for i in left]
-    drawn = dict(zip(left, draw(ask, model, prompts, sampling, samples) if prompts else [], strict=True))
+    known = [i for i in left if shown[i]]
+    prompts = [(examples[i], prompt_for(method, examples[i], shown[i])) for i in known]
+    drawn = dict(zip(known, draw_with_items(ask, model, prompts, sampling, samples), strict=True))
+    shown = [items if drawn.get(i, True) else () for i, items in enumerate(shown)]
+    direct = [i for i in left if not shown[i]]
+    prompts = [(examples[i], method.prompt(examples[i])) for i in direct]
+    drawn |= zip(direct, draw(ask, model, prompts, sampling, samples) if prompts else [], strict=True)
     return [
         Reply(
             completions=drawn.get(i, first.get(i, [])),
@@ -91,6 +101,22 @@ def answer_gated(
         )
         for i in range(len(examples))
     ]
+
+
+def draw_with_items(
+    ask: Ask,
+    model: str,
+    prompts: Sequence[tuple[Example, tuple[Message, ...]]],
+    sampling: Sampling,
+    samples: int = 1,
+) -> list[list[Completion]]:
+    """As `draw`; that the student takes none of these prompts, which its items make too long, is no error."""
+    try:
+        return draw(ask, model, prompts, sampling, samples) if prompts else []
+    except CallFailed as failure:
+        if failure.kind != "rejected":
+            raise
+        return [[] for _ in prompts]
 
 
 def prompt_for(method: Method, example: Example, items: Sequence[KnowledgeItem]) -> tuple[Message, ...]:
@@ -104,7 +130,8 @@ def confidence_of(completion: Completion) -> float | None:
     """The mean margin of a reply's beginning, 0 to 100; None where it was not measured."""
     from symdistill.evaluation.calibration import margin_of
 
-    return margin_of(completion.top_two) if completion.top_two else None
+    pairs = (completion.first or completion).top_two
+    return margin_of(pairs) if pairs else None
 
 
 def _is_greedy(sampling: Sampling, samples: int) -> bool:

@@ -24,9 +24,10 @@ to reason, and the short completions of *ap* would teach it not to. An item that
 the question is not shown for it (`knowledge.retrieval.exclude_leaking`). The threshold is calibrated on questions cut
 from train that neither S_E nor the knowledge base has seen (`dev_fraction`); the released code fixes 68
 (`threshold: 68`). Its gate reads the prompt without the question and has no value for a reply that ends at once; ours
-reads the whole prompt, and the end token is a step like any other. The code trains step 1 for 10 epochs and step 4
-for 3; here both take `training.num_train_epochs` unless `general` says otherwise. The wrong reply is shown to the
-teacher without its loops and with 256 words at most, as in the code; `show_gold` adds the right answer.
+reads the whole prompt, and the end token is a step like any other. With self-consistency the gate's reading of the
+prompt comes on top of the samples' own (see `methods.gate`). The code trains step 1 for 10 epochs and step 4 for 3;
+here both take `training.num_train_epochs` unless `general` says otherwise. The wrong reply is shown to the teacher
+without its loops and with 256 words at most, as in the code; `show_gold` adds the right answer.
 """
 
 from __future__ import annotations
@@ -126,7 +127,8 @@ class Nesycd(Method):
             raise DataError(f"{self.label} needs a knowledge base.", "Run `symdistill knowledge build` first.")
         retriever = material.knowledge.retriever
         if self.settings.train_knowledge == "retrieved":
-            return [tuple(items) for items in retriever.retrieve_many(material.examples, exclude_own=True)]
+            found = retriever.retrieve_many(material.examples, exclude_own=True, training=True)
+            return [tuple(items) for items in found]
         own: defaultdict[str, list[KnowledgeItem]] = defaultdict(list)
         for kind in retriever.settings.kinds:
             for item in material.knowledge.items:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from symdistill.errors import CallFailed
 from symdistill.records import Completion, Request
@@ -47,6 +47,35 @@ class LanguageModel(Protocol):
         """Let go of connections and memory."""
 
 
+class LocalModel(LanguageModel, Protocol):
+    """A model in this process, as students are asked."""
+
+    @property
+    def engine(self) -> str:
+        """What computes, and in which numbers: `torch bfloat16`, `ctranslate2 int8`. It stands beside every result."""
+
+    @property
+    def config(self) -> Any:
+        """The model's transformers config, read without its weights."""
+
+
 def byte_bound(request: Request) -> int:
-    """An upper bound of prompt tokens for any byte-level tokenizer: one a byte, and a template's share a turn."""
-    return sum(len(m.content.encode("utf-8", "surrogatepass")) + 16 for m in request.messages) + 16
+    """An upper bound of prompt tokens for any byte-level tokenizer: one a byte, and a template's share a turn.
+
+    Before the second stretch of a reply stands the first.
+    """
+    prompt = sum(_bytes(m.content) + 16 for m in request.messages) + 16
+    then = request.sampling.then
+    return prompt + _bytes(then) + request.sampling.max_tokens if then else prompt
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def refuse_second_stretch(name: str, requests: Sequence[Request]) -> None:
+    """For a model that cannot go on after the end of its reply. Raises CallFailed where that is asked for."""
+    if any(request.sampling.then for request in requests):
+        raise CallFailed(
+            "rejected", f"{name} ends where its reply does; only a local student goes on to a second stretch"
+        )

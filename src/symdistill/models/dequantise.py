@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib.util
 import io
-import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from symdistill.content import file_sha256
 from symdistill.errors import PrerequisiteError, UnusableModel
+from symdistill.models.cache import cache_directory, making, unwritable
 from symdistill.models.gguf_header import check_gguf
 from symdistill.models.weights import INSTALL_TRAIN, check_directory, quiet
 
-
-def cache_directory() -> Path:
-    """$SYMDISTILL_CACHE, or symdistill's directory in the user's cache."""
-    own = os.environ.get("SYMDISTILL_CACHE")
-    if own:
-        return Path(own).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "symdistill"
+_WHAT = "The dequantised student"
 
 
 def dequantised(path: Path) -> Path:
@@ -48,17 +39,9 @@ def dequantised(path: Path) -> Path:
             return target
     if importlib.util.find_spec("gguf") is None:
         raise PrerequisiteError("Reading a GGUF file needs the package gguf.", INSTALL_TRAIN)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as problem:
-        raise _unwritable(target.parent, problem) from problem
-    try:
+    with making(target, _WHAT) as scratch:
         model, tokenizer = _read(path)
         _write(model, tokenizer, scratch)
-        _put_in_place(scratch, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return target
 
 
@@ -97,22 +80,4 @@ def _write(model: Any, tokenizer: Any, directory: Path) -> None:
             plain.save_pretrained(directory)
             tokenizer.save_pretrained(directory)
     except (OSError, SafetensorError) as problem:
-        raise _unwritable(directory.parent, problem) from problem
-
-
-def _put_in_place(scratch: Path, target: Path) -> None:
-    try:
-        os.chmod(scratch, 0o755)
-        scratch.rename(target)
-    except OSError as problem:
-        if problem.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            return  # another process was quicker, with the same content
-        raise _unwritable(target.parent, problem) from problem
-
-
-def _unwritable(directory: Path, problem: Exception) -> PrerequisiteError:
-    reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-    return PrerequisiteError(
-        f"The dequantised student cannot be written to {directory} ({reason}).",
-        "Make room there, or set SYMDISTILL_CACHE to a directory with room that you can write.",
-    )
+        raise unwritable(_WHAT, directory.parent, problem) from problem

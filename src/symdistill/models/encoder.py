@@ -21,13 +21,14 @@ from symdistill.models.weights import check_directory, quiet, readable_errors, r
 _BATCH = 32
 _LONGEST = 512
 """Tokens of a text where nothing says how many the model reads."""
-_POOLINGS: dict[str, Literal["mean", "cls"]] = {"mean_tokens": "mean", "cls_token": "cls", "mean": "mean", "cls": "cls"}
+Pooling = Literal["mean", "cls"]
+_POOLINGS: dict[str, Pooling] = {"mean_tokens": "mean", "cls_token": "cls", "mean": "mean", "cls": "cls"}
 
 
 class SentenceEncoder:
     """A loaded encoder. `pooling`: the mean over a text's tokens, or its first token. Longer texts are cut."""
 
-    def __init__(self, model: Any, tokenizer: Any, *, pooling: Literal["mean", "cls"], max_tokens: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, pooling: Pooling, max_tokens: int) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._pooling = pooling
@@ -41,22 +42,8 @@ class SentenceEncoder:
             PrerequisiteError: torch or transformers is missing.
             UnusableModel: there is no directory, it holds no model, or the model needs more than pooling.
         """
-        require_transformers()
-        if not directory.is_dir():
-            raise UnusableModel(f"{directory} is not a directory.", "Name a sentence-transformers directory.")
-        weights, pooling = _layout(directory)
-        check_directory(weights)
-        import torch
-        from transformers import AutoModel, AutoTokenizer
-
-        with quiet(), readable_errors(directory):
-            tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
-            model = AutoModel.from_pretrained(weights, local_files_only=True, dtype=torch.float32)
-        longest = _settings(weights / "sentence_bert_config.json").get("max_seq_length") or min(
-            int(tokenizer.model_max_length), int(getattr(model.config, "max_position_embeddings", _LONGEST)), _LONGEST
-        )
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(model.eval().to(device), tokenizer, pooling=pooling, max_tokens=int(longest))
+        model, tokenizer, pooling, longest = load_encoder(directory)
+        return cls(model, tokenizer, pooling=pooling, max_tokens=longest)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One row of length 1 a text ([len(texts), width])."""
@@ -81,7 +68,39 @@ class SentenceEncoder:
         return rows
 
 
-def _layout(directory: Path) -> tuple[Path, Literal["mean", "cls"]]:
+def load_encoder(directory: Path) -> tuple[Any, Any, Pooling, int]:
+    """The model in `directory` in float32 (on the GPU where there is one), its tokenizer, how it pools, and the tokens
+    it reads of a text.
+
+    Raises:
+        PrerequisiteError: torch or transformers is missing.
+        UnusableModel: there is no directory, it holds no model, or the model needs more than pooling.
+    """
+    weights, pooling = check_encoder(directory)
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    with quiet(), readable_errors(directory):
+        tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
+        model = AutoModel.from_pretrained(weights, local_files_only=True, dtype=torch.float32)
+    longest = _settings(weights / "sentence_bert_config.json").get("max_seq_length") or min(
+        int(tokenizer.model_max_length), int(getattr(model.config, "max_position_embeddings", _LONGEST)), _LONGEST
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.eval().to(device), tokenizer, pooling, int(longest)
+
+
+def check_encoder(directory: Path) -> tuple[Path, Pooling]:
+    """Where the weights of an encoder lie, and how it pools, without loading it. Raises as `load_encoder`."""
+    require_transformers()
+    if not directory.is_dir():
+        raise UnusableModel(f"{directory} is not a directory.", "Name a sentence-transformers directory.")
+    weights, pooling = _layout(directory)
+    check_directory(weights)
+    return weights, pooling
+
+
+def _layout(directory: Path) -> tuple[Path, Pooling]:
     """Where the weights lie, and how token vectors are pooled; a plain model directory is pooled by the mean."""
     modules = _settings(directory / "modules.json") or []
     weights, pooling = directory, "mean"

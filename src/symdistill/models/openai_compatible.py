@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from symdistill.content import sample_seed
 from symdistill.errors import AccessDenied, CallFailed, ConfigError, ModelError, PrerequisiteError
 from symdistill.models import openai_errors
-from symdistill.models.base import Capacity, byte_bound
+from symdistill.models.base import Capacity, byte_bound, refuse_second_stretch
 from symdistill.models.openai_replies import completions_from
 from symdistill.models.openai_wires import Wire, wire_to
 from symdistill.records import Completion, Request
@@ -84,6 +84,7 @@ class OpenAICompatibleModel:
         first = requests[0]
         if any(r.messages != first.messages or r.sampling != first.sampling for r in requests[1:]):
             raise ValueError("requests of one call must share their messages and sampling parameters")
+        refuse_second_stretch(self.name, requests)
         started = time.perf_counter()
         content = await self._ask(first, len(requests))
         return completions_from(content, requests, time.perf_counter() - started)

@@ -191,6 +191,22 @@ def _values(reply: Completion | Failure) -> dict[str, Any]:
         value = getattr(reply, field.name)
         if field.default is MISSING or value != field.default:
             found[field.name] = list(value) if isinstance(value, tuple) else value
+    if isinstance(reply, Completion) and reply.first is not None:
+        found["first"] = first_values(reply.first)
+    return found
+
+
+def first_values(first: Completion) -> dict[str, Any]:
+    """What `first_from` makes the first stretch of a reply from; its key is the whole reply's."""
+    return {name: value for name, value in _values(first).items() if name != "key"}
+
+
+def first_from(value: Any, key: str) -> Completion:
+    """The first stretch of the reply `key`. Raises ValueError, TypeError and KeyError."""
+    if not isinstance(value, dict):
+        raise ValueError("`first` of a reply is not an object")
+    found = _record(Completion, {**value, "key": key})
+    assert isinstance(found, Completion)
     return found
 
 
@@ -283,4 +299,6 @@ def _record(kind: type[Completion | Failure], row: dict[str, Any]) -> Completion
         row["token_logprobs"] = tuple(float(x) for x in logprobs)
     if row.get("top_two") is not None:
         row["top_two"] = tuple((float(first), float(second)) for first, second in row["top_two"])
+    if row.get("first") is not None:
+        row["first"] = first_from(row["first"], row["key"])
     return Completion(**row)

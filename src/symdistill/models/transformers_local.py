@@ -16,7 +16,15 @@ from symdistill.errors import CallFailed
 from symdistill.models.base import Capacity, byte_bound
 from symdistill.models.chat import PromptFormat, Template, prompt_format, prompt_opens_reasoning
 from symdistill.models.reasoning import split_reasoning
-from symdistill.models.weights import Dtype, load_config, load_pretrained, model_directory, model_name
+from symdistill.models.weights import (
+    Dtype,
+    end_tokens,
+    inference_dtype,
+    load_config,
+    load_pretrained,
+    model_directory,
+    model_name,
+)
 from symdistill.records import Completion, Request
 
 if TYPE_CHECKING:
@@ -44,6 +52,7 @@ class TransformersModel:
         self._template: Template = template
         self._load: Callable[[], tuple[Any, Any]] = lambda: (model, tokenizer)
         self._config: Callable[[], Any] = lambda: model.config
+        self._dtype: Callable[[], str] = lambda: str(model.dtype).removeprefix("torch.")
         self._ready: tuple[Decoder, PromptFormat, int | None] | None = None
         self._lock = threading.Lock()
 
@@ -68,12 +77,18 @@ class TransformersModel:
         self._owned = True
         self._load = lambda: load_pretrained(directory, dtype=dtype, trust_remote_code=trust_remote_code)
         self._config = lambda: load_config(directory, trust_remote_code=trust_remote_code)
+        self._dtype = lambda: inference_dtype() if dtype == "auto" else dtype
         return self
 
     @property
     def config(self) -> Any:
         """The model's transformers config, read without its weights."""
         return self._config()
+
+    @property
+    def engine(self) -> str:
+        """What computes, and in which numbers: `torch bfloat16`."""
+        return f"torch {self._dtype()}"
 
     def count_tokens(self, request: Request) -> int:
         return byte_bound(request)
@@ -103,13 +118,19 @@ class TransformersModel:
         answers: dict[int, Completion | CallFailed] = {}
         for index, request in enumerate(requests):
             prompt = prompts[request.messages]
-            room = request.sampling.max_tokens if context is None else context - len(prompt)
-            if room < 1:
+            then = tuple(form.encode_completion(request.sampling.then)) if request.sampling.then else ()
+            wanted, least = request.sampling.max_tokens, 2 if then else 1
+            room = wanted if context is None else min(wanted, context - len(prompt) - len(then))
+            if room >= least:
+                jobs[index] = _job(request, prompt, then, room)
+            elif wanted < least:
+                answers[index] = CallFailed(
+                    "rejected", f"A reply in two stretches takes {least} tokens at least, and {wanted} are allowed."
+                )
+            else:
                 answers[index] = CallFailed(
                     "rejected", f"The prompt has {len(prompt)} tokens, and {self.name} takes {context} in all."
                 )
-            else:
-                jobs[index] = _job(request, prompt, min(room, request.sampling.max_tokens))
         decoded = decoder.decode(list(jobs.values()), stop)
         for (index, job), reply in zip(jobs.items(), decoded, strict=True):
             opened = prompt_opens_reasoning(form.tokenizer, job.prompt)
@@ -122,14 +143,14 @@ class TransformersModel:
         if self._ready is None:
             model, tokenizer = self._load()
             form = prompt_format(tokenizer, self._template)
-            ends = {form.end_of_turn, *_end_tokens(model)}
+            ends = {form.end_of_turn, *end_tokens(getattr(model, "generation_config", None))}
             context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
             decoder = Decoder(model, tokenizer, sorted(ends), self.capacity.batch, owned=self._owned)
             self._ready = (decoder, form, context)
         return self._ready
 
 
-def _job(request: Request, prompt: tuple[int, ...], max_tokens: int) -> Job:
+def _job(request: Request, prompt: tuple[int, ...], then: tuple[int, ...], max_tokens: int) -> Job:
     from symdistill.models.decoding import Job
 
     s = request.sampling
@@ -143,28 +164,25 @@ def _job(request: Request, prompt: tuple[int, ...], max_tokens: int) -> Job:
         stop=s.stop,
         top_two_at=s.top_two_at,
         go_on_above=s.go_on_above,
+        then=then,
     )
 
 
 def _completion(request: Request, job: Job, reply: Decoded, opened: bool) -> Completion:
-    reasoning, text, closed = split_reasoning(f"<think>\n{reply.text}" if opened else reply.text)
+    first = None if reply.first is None else _completion(request, job, reply.first, opened)
+    begins_in_block = opened and first is None
+    reasoning, text, closed = split_reasoning(f"<think>\n{reply.text}" if begins_in_block else reply.text)
+    whole = reply.ended and closed and (first is None or first.finish_reason == "stop")
     return Completion(
         key=request.key,
         text=text,
         reasoning=reasoning,
-        finish_reason="unsure" if reply.unsure else "stop" if reply.ended and closed else "length",
-        prompt_tokens=len(job.prompt),
+        finish_reason="unsure" if reply.unsure else "stop" if whole else "length",
+        prompt_tokens=len(job.prompt) + reply.read,
         completion_tokens=len(reply.tokens),
         cached_prompt_tokens=reply.cached,
         token_logprobs=reply.logprobs,
         seconds=reply.seconds,
         top_two=reply.top_two,
+        first=first,
     )
-
-
-def _end_tokens(model: Any) -> list[int]:
-    config = getattr(model, "generation_config", None)
-    ends = getattr(config, "eos_token_id", None)
-    if ends is None:
-        return []
-    return [int(e) for e in ends] if isinstance(ends, (list, tuple)) else [int(ends)]

@@ -156,17 +156,44 @@ def load_pretrained(directory: Path, *, dtype: Dtype = "auto", trust_remote_code
     """
     require_transformers()
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
     weights = getattr(torch, inference_dtype() if dtype == "auto" else dtype)
+    tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
     with quiet(), readable_errors(directory):
-        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
         config = load_config(directory, trust_remote_code=trust_remote_code)
         check_vocabulary(config.get_text_config().vocab_size, tokenizer, directory)
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=weights, **options)
     check_vocabulary(int(model.get_input_embeddings().weight.shape[0]), tokenizer, directory)
     return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def load_tokenizer(directory: Path, *, trust_remote_code: bool = False) -> Any:
+    """The model's tokenizer. Raises UnusableModel."""
+    require_transformers()
+    from transformers import AutoTokenizer
+
+    with quiet(), readable_errors(directory):
+        return AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code, local_files_only=True)
+
+
+def load_generation_config(directory: Path, config: Any) -> Any:
+    """The generation config that stands beside the model, else the one that follows from its `config`."""
+    from transformers import GenerationConfig
+
+    if not (directory / "generation_config.json").is_file():
+        return GenerationConfig.from_model_config(config)
+    with quiet(), readable_errors(directory):
+        return GenerationConfig.from_pretrained(directory, local_files_only=True)
+
+
+def end_tokens(generation_config: Any) -> list[int]:
+    """The tokens that end a reply; none where there is no generation config."""
+    ends = getattr(generation_config, "eos_token_id", None)
+    if ends is None:
+        return []
+    return [int(e) for e in ends] if isinstance(ends, (list, tuple)) else [int(ends)]
 
 
 def load_config(directory: Path, *, trust_remote_code: bool = False) -> Any:

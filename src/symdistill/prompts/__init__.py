@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,11 +19,14 @@ from symdistill.records import Example, Message
 __all__ = [
     "ERROR_ANALYSIS",
     "ERROR_ANALYSIS_WITH_GOLD",
+    "KNOWLEDGE_NOTES",
     "Demonstration",
     "cue",
     "demonstrations_for",
     "error_analysis_example",
     "error_analysis_messages",
+    "knowledge_notes_example",
+    "knowledge_notes_messages",
     "question_text",
     "read_demonstrations",
     "student_messages",
@@ -35,14 +38,24 @@ ERROR_ANALYSIS = "error-analysis/1"
 """Name and version of what `error_analysis_messages` asks; a change of its wording means a new number."""
 ERROR_ANALYSIS_WITH_GOLD = f"{ERROR_ANALYSIS}+gold"
 """The same with the gold answer shown."""
+KNOWLEDGE_NOTES = "knowledge-notes/1"
+"""Name and version of what `knowledge_notes_messages` asks."""
 
 _SECTION = re.compile(r"^=== (\w+) ===\n", re.MULTILINE)
-_BREAKS_OUT = re.compile(
-    r"<(?=[|｜]|\s*/?\s*(?:question|student_reply|correct_answer)\b"  # a tag of ours, <|im_end|> and its like
-    r"|/?(?:s|bos|eos|unk|pad|start_of_turn|end_of_turn|think)>|<\s*/?SYS>>)"
-    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS)\])",
-    re.IGNORECASE,
-)
+
+
+def _breaking_out(*tags: str) -> re.Pattern[str]:
+    """The brackets that would close or open one of `tags`, or begin a control token of a chat template."""
+    return re.compile(
+        rf"<(?=[|｜]|\s*/?\s*(?:{'|'.join(tags)})\b"  # a tag of ours, <|im_end|> and its like
+        r"|/?(?:s|bos|eos|unk|pad|start_of_turn|end_of_turn|think)>|<\s*/?SYS>>)"
+        r"|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS)\])",
+        re.IGNORECASE,
+    )
+
+
+_BREAKS_OUT = _breaking_out("question", "student_reply", "correct_answer")
+_BREAKS_OUT_OF_NOTES = _breaking_out("question", "correct_answer", "solution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +143,29 @@ def teacher_messages(
     return tuple(t for t in turns if t.content)
 
 
-def student_messages(example: Example, *, instruction: str = "", knowledge: str = "") -> tuple[Message, ...]:
-    """The student's prompt: an optional system message, and the question with knowledge, if any, before it.
+def student_messages(
+    example: Example,
+    *,
+    instruction: str = "",
+    knowledge: str = "",
+    passages: Sequence[str] = (),
+    shown: Sequence[Demonstration] = (),
+    task: str = "",
+) -> tuple[Message, ...]:
+    """The student's prompt: an optional system message, and the question with knowledge, passages and worked examples,
+    if any, before it.
 
     Without knowledge the sentence that introduces it is gone, too: the prompt is that of a student that has none.
+    The same holds for passages, which stand numbered, one a line.
+    `task` stands right before the question: the prefix by which a student of several tasks tells them apart.
     """
     system = (Message("system", instruction),) if instruction else ()
-    question = question_text(example)
-    if knowledge.strip():
-        question = wording("knowledge").replace("{knowledge}", knowledge.strip()) + "\n\n" + question
-    return (*system, Message("user", question))
+    parts = [wording("knowledge").replace("{knowledge}", knowledge.strip())] if knowledge.strip() else []
+    if passages:
+        listed = "\n".join(f"[{number}] {passage}" for number, passage in enumerate(passages, 1))
+        parts.append(wording("passages").replace("{passages}", listed))
+    parts += [wording("worked_example").format(question=d.question, reply=d.reply) for d in shown]
+    return (*system, Message("user", "\n\n".join([*parts, task + question_text(example)])))
 
 
 def error_analysis_messages(example: Example, wrong_reply: str, *, show_gold: bool = False) -> tuple[Message, ...]:
@@ -153,9 +179,7 @@ def error_analysis_messages(example: Example, wrong_reply: str, *, show_gold: bo
     and reply are data: a tag that would close their own, and the control tokens of chat templates, lose their bracket.
     """
     part = _sections("error_analysis")
-    gold = example.answer if show_gold else None
-    if gold is not None and example.choices and gold in example.choices:
-        gold = f"({gold}) {example.choices[gold]}"
+    gold = _spelled_out(example.answer, example) if show_gold else None
     system, shown_gold = part["instruction"], None
     if gold is not None:
         system, shown_gold = f"{system}\n{part['with_answer']}", part["shown_answer"]
@@ -172,12 +196,52 @@ def error_analysis_example() -> str:
     return _sections("error_analysis")["shown_notes"]
 
 
+def knowledge_notes_messages(example: Example, answer: str | None, solution: str) -> tuple[Message, ...]:
+    """What the teacher is asked about a question whose solution is at hand (SKIntern, section 3.1): the two notes of
+    an error analysis, under the same headings.
+
+    `answer` is the right one, None where nobody knows it. One worked exchange, about cake tins, goes before, and the
+    tags are kept apart, as in `error_analysis_messages`.
+    """
+    part = _sections("knowledge_notes")
+    return (
+        Message("system", part["instruction"]),
+        Message("user", _instance(part["shown_question"], part["shown_answer"], part["shown_solution"])),
+        Message("assistant", part["shown_notes"]),
+        Message("user", _instance(question_text(example), _spelled_out(answer, example), solution)),
+    )
+
+
+def knowledge_notes_example() -> str:
+    """The notes of the worked exchange that `knowledge_notes_messages` shows."""
+    return _sections("knowledge_notes")["shown_notes"]
+
+
+def _spelled_out(answer: str | None, example: Example) -> str | None:
+    """The letter of an option with the option's text."""
+    if answer is not None and example.choices and answer in example.choices:
+        return f"({answer}) {example.choices[answer]}"
+    return answer
+
+
+def _instance(question: str, answer: str | None, solution: str) -> str:
+    blocks = {"question": question}
+    if answer is not None:
+        blocks["correct_answer"] = answer
+    blocks["solution"] = solution.strip()
+    return "\n".join([*_tagged(blocks, _BREAKS_OUT_OF_NOTES), _sections("knowledge_notes")["request"]])
+
+
 def _mistake(question: str, reply: str, gold: str | None) -> str:
     blocks = {"question": question, "student_reply": reply.strip() or "(no reply)"}
     if gold is not None:
         blocks["correct_answer"] = gold
-    tagged = [f"<{tag}>\n{_BREAKS_OUT.sub(_without_bracket, text)}\n</{tag}>" for tag, text in blocks.items()]
-    return "\n".join([*tagged, _sections("error_analysis")["request"]])
+    return "\n".join([*_tagged(blocks, _BREAKS_OUT), _sections("error_analysis")["request"]])
+
+
+def _tagged(blocks: dict[str, str], breaks_out: re.Pattern[str]) -> list[str]:
+    """Each text between tags of its name, without what could end them."""
+    return [f"<{tag}>\n{breaks_out.sub(_without_bracket, text)}\n</{tag}>" for tag, text in blocks.items()]
 
 
 def _without_bracket(match: re.Match[str]) -> str:

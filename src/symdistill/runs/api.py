@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,72 +13,98 @@ from symdistill.errors import CallFailed, ConfigError, RunDirectoryError
 from symdistill.evaluation.comparison import Comparison, compare
 from symdistill.evaluation.evidence import read_run
 from symdistill.evaluation.metrics import MetricRow, row_from_dict
+from symdistill.evaluation.scoring import whole_text
+from symdistill.knowledge.corpus import Passage
 from symdistill.knowledge.items import KnowledgeItem
 from symdistill.methods import Material, Method
+from symdistill.methods.kard import Kard
 from symdistill.methods.nesycd import Nesycd
 from symdistill.progress import Progress
 from symdistill.records import Completion, Example, Request, Sampling
 from symdistill.runs.config import RunConfig, load_config
 from symdistill.runs.directory import RunDirectory, default_run_directory
+from symdistill.runs.engines import chosen_engine
 from symdistill.sampling.loops import ask, outside_loops
+from symdistill.students.settings import Engine
 from symdistill.tasks import parse_answer
 
 if TYPE_CHECKING:
-    from symdistill.models.transformers_local import TransformersModel
+    from symdistill.models.base import LocalModel
 
 
 @dataclass(frozen=True)
 class Answer:
     """A student's reply to one question: the whole text, and the answer parsed out of it.
 
-    `confidence` (0 to 100) is what a gate measured before it decided, `knowledge` what stood in the prompt.
+    `confidence` (0 to 100) is what a gate measured before it decided, `knowledge` and `passages` what stood in the
+    prompt.
     """
 
     text: str
     answer: str | None
     confidence: float | None = None
     knowledge: tuple[KnowledgeItem, ...] = ()
+    passages: tuple[Passage, ...] = ()
 
 
 class FinishedStudent:
     """A trained student, ready to be asked."""
 
-    def __init__(self, path: Path, method: Method, config: RunConfig) -> None:
+    def __init__(
+        self,
+        path: Path,
+        method: Method,
+        config: RunConfig,
+        engine: Engine = "torch",
+        *,
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        """`before` is called before each question."""
         self.path = path
+        self._before = before
         self._method = method
         self._config = config
+        self._engine: Engine = engine
 
     @cached_property
-    def model(self) -> TransformersModel:
-        """The student's weights, loaded on first use."""
-        from symdistill.models.transformers_local import TransformersModel
+    def model(self) -> LocalModel:
+        """The student's weights, loaded on first use, by the engine that answered at evaluation."""
+        from symdistill.students.answering import open_for_answering
 
-        student = self._config.student
-        return TransformersModel.load(
-            self.path, batch_size=student.batch_size, dtype=student.dtype, template=student.template
-        )
+        return open_for_answering(self._config.student, self.path, self._engine, trained=True)
 
     def answer(self, question: str, *, choices: Mapping[str, str] | None = None, answer_type: str = "text") -> Answer:
         """Answer one question, greedily, as at evaluation: with a gate and knowledge where the method has them.
 
+        An item that was edited since the last question counts as it is now.
+
         Raises:
             ModelError: the student cannot be asked. DataError: its gate was not calibrated yet.
+            RunDirectoryError, StoreError: the knowledge base cannot be read any more.
         """
+        if self._before:
+            self._before()
         kind: Any = "choice" if choices else answer_type
         example = Example("question", question, answer_type=kind, choices=choices)
         sampling = Sampling(max_tokens=self._config.evaluation.max_new_tokens, seed=self._config.seed)
+
+        failed: list[CallFailed] = []
 
         def asking(requests: Sequence[Request]) -> dict[str, Completion]:
             found = {}
             for request, reply in zip(requests, ask(self.model, requests), strict=True):
                 if isinstance(reply, CallFailed):
-                    raise reply
-                found[request.key] = reply
+                    failed.append(reply)
+                else:
+                    found[request.key] = reply
             return found
 
         [reply] = self._method.answer(asking, self.model.name, [example], sampling)
-        text = reply.completions[0].text
-        return Answer(text, parse_answer(text, kind, choices), reply.confidence, tuple(reply.knowledge))
+        if not reply.completions:
+            raise failed[-1]
+        said = reply.completions[0]
+        answer = parse_answer(said.text, kind, choices)
+        return Answer(whole_text(said), answer, reply.confidence, tuple(reply.knowledge), tuple(reply.passages))
 
 
 class FinishedRun:
@@ -126,21 +152,29 @@ class FinishedRun:
             raise RunDirectoryError(
                 f"{chosen[0].label} has not been trained in {self.directory.path}.", "Run it first."
             )
+        before: Callable[[], None] | None = None
         if isinstance(chosen[0], Nesycd):
-            chosen[0].prepare(self._material(chosen[0]))
-        return FinishedStudent(path, chosen[0], self.config)
+            material, before = self._material(chosen[0])
+            chosen[0].prepare(material)
+        elif isinstance(chosen[0], Kard):
+            from symdistill.runs.reading import finished_reading
 
-    def _material(self, method: Nesycd) -> Material:
-        """The knowledge of a method as it is now, with the threshold that was found for it."""
-        from symdistill.runs.knowing import base_path, read_knowledge
+            chosen[0].prepare(Material((), reading=finished_reading(self.directory, chosen[0])))
+        engine = chosen_engine(self.config, self.directory)
+        return FinishedStudent(path, chosen[0], self.config, engine, before=before)
+
+    def _material(self, method: Nesycd) -> tuple[Material, Callable[[], None]]:
+        """The knowledge of a method as it is now, with the threshold that was found for it; and what takes in the edits
+        made since."""
+        from symdistill.runs.knowing import LiveKnowledge, base_path
         from symdistill.runs.measuring import read_threshold
         from symdistill.runs.workspace import Workspace
 
         work = Workspace(self.config, self.directory)
-        knowledge = read_knowledge(work, base_path(work, method))
+        live = LiveKnowledge(work, base_path(work, method))
         path = self.directory.calibration(method.label)
         threshold = read_threshold(path, self.directory.read_json(path)) if path.exists() else None
-        return Material((), knowledge=replace(knowledge, threshold=threshold))
+        return Material((), knowledge=replace(live.knowledge, threshold=threshold)), live.take_in_edits
 
 
 def run(

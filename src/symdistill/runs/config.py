@@ -15,8 +15,10 @@ from symdistill.curation.settings import CurationSettings
 from symdistill.errors import ConfigError
 from symdistill.evaluation.settings import EvaluationSettings
 from symdistill.knowledge.settings import KnowledgeSettings
-from symdistill.methods import METHODS, Method, MethodSettings
-from symdistill.methods.nesycd import AT_INFERENCE, Nesycd, NesycdSettings
+from symdistill.methods import METHODS, Method, MethodSettings, kard, nesycd
+from symdistill.methods.nesycd import Nesycd, NesycdSettings
+from symdistill.methods.rl import RlSettings
+from symdistill.methods.skintern import USUAL_ANALYSIS, Skintern, SkinternSettings
 from symdistill.models.settings import TeacherSettings
 from symdistill.runs.paths import absolute, change_paths, found_path, moved_along
 from symdistill.runs.validation import Places, nearest, validated
@@ -35,11 +37,17 @@ TRANSPORT = frozenset(
 )
 
 
+AT_INFERENCE = {"nesycd": nesycd.AT_INFERENCE, "kard": kard.AT_INFERENCE}
+"""Keys of a method that may change as well: they decide how its student is asked."""
+
 ANALYSIS_TOKENS = 512
 """Tokens of the teacher's two notes about a mistake at most, where the configuration does not say."""
 
 RESOLVED_IN = "resolved_in"
 """A key that only the program writes, into a run's config.yaml: where the run directory was at that time."""
+
+GRID = "grid"
+"""The section that makes a grid of a configuration (see `grid_settings`)."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -118,14 +126,19 @@ class RunConfig(Settings):
         if isinstance(settings, NesycdSettings):
             _override(self.training, settings.general, f"{where}.general", places)
             _analysing(self.teacher, settings, where, places)
+        if isinstance(settings, RlSettings):
+            _override(self.training, settings.warm_start, f"{where}.warm_start", places)
+        if isinstance(settings, SkinternSettings):
+            _analysing(self.teacher, settings, where, places)
+            _check_steps(_override(self.training, settings.training, f"{where}.training"), settings, where, places)
         return kind(settings, student_instruction=self.student.instruction)
 
     def training_for(self, method: Method) -> TrainingSettings:
         """The `training` section as this method changes it."""
         return _override(self.training, method.settings.training, f"{method.label}.training")
 
-    def analysis_for(self, method: Nesycd) -> TeacherSettings:
-        """The `teacher` section as it holds for the questions about a student's mistakes."""
+    def analysis_for(self, method: Nesycd | Skintern) -> TeacherSettings:
+        """The `teacher` section as it holds for the questions about a student's mistakes, or about solutions."""
         return _analysing(self.teacher, method.settings, method.label)
 
     def curation_for(self, method: Method) -> CurationSettings:
@@ -162,16 +175,19 @@ class RunConfig(Settings):
         entries = [whole["method"] or {}, *whole["methods"]]
         for entry in entries:
             entry.pop("evaluation", None)
-            for key in AT_INFERENCE if entry.get("name") == "nesycd" else ():
+            for key in AT_INFERENCE.get(str(entry.get("name")), ()):
                 entry.pop(key, None)
             if "analysis" in entry:
                 kept = {k: v for k, v in entry.pop("analysis").items() if k not in TRANSPORT}
                 entry |= {"analysis": kept} if kept else {}
         for section in (whole, *entries):
-            for name in ("training", "general"):
+            for name in ("training", "general", "warm_start"):
                 if name in section:
                     section[name] = {k: v for k, v in section[name].items() if k not in LAYOUT}
         whole["student"].pop("batch_size")
+        engine = whole["student"].pop("engine")
+        if engine == "ctranslate2" and any(entry.get("name") == "nesycd" for entry in entries):
+            whole["student"]["engine"] = engine  # its mistakes are what is learned from
         return whole
 
     def missing(self) -> dict[str, str]:
@@ -198,17 +214,32 @@ class RunConfig(Settings):
 
 
 def _analysing(
-    teacher: TeacherSettings, settings: NesycdSettings, prefix: str, places: Places | None = None
+    teacher: TeacherSettings, settings: NesycdSettings | SkinternSettings, prefix: str, places: Places | None = None
 ) -> TeacherSettings:
-    """The teacher as it is asked about mistakes."""
+    """The teacher as it is asked for notes, about mistakes or about solutions."""
     for key in ("samples", "instruction", "demonstrations", "show_answer", "logprobs"):
         if key in settings.analysis:
             raise ConfigError(
                 f"`{prefix}.analysis.{key}`{places.at(f'{prefix}.analysis.{key}') if places else ''} has no meaning.",
-                "About each mistake the teacher is asked once, in the wording of `show_gold: true` or `false`.",
+                "About each question the teacher is asked once, in a wording of its own.",
             )
-    usual = {"temperature": 0.0, "max_tokens": ANALYSIS_TOKENS}
+    usual: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": ANALYSIS_TOKENS}
+    if isinstance(settings, SkinternSettings):
+        usual = USUAL_ANALYSIS
     return _override(teacher, {**usual, **settings.analysis}, f"{prefix}.analysis", places)
+
+
+def _check_steps(training: TrainingSettings, settings: SkinternSettings, where: str, places: Places) -> None:
+    """Raises ConfigError where a curriculum has more steps than the training has epochs."""
+    counted, key = training.num_train_epochs, "num_train_epochs"
+    if training.max_steps > 0:
+        counted, key = training.max_steps, "max_steps"
+    if counted < settings.steps:
+        raise ConfigError(
+            f"`{where}.steps`{places.at(f'{where}.steps')} is {settings.steps}, and `training.{key}` is {counted:g}: "
+            "each step needs one at least.",
+            f"Add `training: {{{key}: {3 * settings.steps}}}` to this method, or choose fewer `steps`.",
+        )
 
 
 def _absolute(key: str, path: str, certain: bool) -> str:
@@ -229,6 +260,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
     Raises:
         ConfigError: the file is missing or not YAML, a key is unknown or stands twice, a value has the wrong type.
+    """
+    data, places = read_config(path, overrides)
+    return parse_config(data, places, base=path.parent)
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], Places]:
+    """The keys of a configuration file as they stand there, `overrides` in their places, and where each stands.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, a key stands twice, or an override cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -256,12 +297,17 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     for override in overrides:
         _apply(data, override)
     by_key = {override.partition("=")[0].strip(): override for override in overrides}
-    return parse_config(data, Places(str(path), lines, by_key), base=path.parent)
+    return data, Places(str(path), lines, by_key)
 
 
 def parse_config(data: Mapping[str, Any], places: Places | None = None, *, base: Path = Path()) -> RunConfig:
     """Check a configuration given as nested mappings. Raises ConfigError."""
     places = places or Places("the configuration")
+    if GRID in data:
+        raise ConfigError(
+            f"`{GRID}`{places.at(GRID)} makes many runs of one configuration.",
+            "Use `symdistill compare`, or take the section out.",
+        )
     before = data.get(RESOLVED_IN)
     if isinstance(before, str):
         data = {key: value for key, value in data.items() if key != RESOLVED_IN}
@@ -296,8 +342,12 @@ def _apply(data: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"The value of `{key}` is not YAML: {text}.", "Quote it for the shell.") from error
-    if isinstance(value, str):
-        value = _number(value)
+    put(data, key.strip(), _number(value) if isinstance(value, str) else value)
+
+
+def put(data: dict[str, Any], key: str, value: Any) -> None:
+    """Set the dotted `key` of a configuration. Raises ConfigError where it counts an entry that is not there."""
+    parts = key.split(".")
     place: Any = data
     for part in parts[:-1]:
         if isinstance(place, list):

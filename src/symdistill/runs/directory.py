@@ -4,9 +4,14 @@ config.yaml        the resolved configuration          manifest.json     version
 store.sqlite       every reply, teacher's and student's  training.jsonl  one line an optimiser step
 rationales.jsonl   what curation kept                  dropped.jsonl     what it dropped, and why
 knowledge.sqlite   items from a student's mistakes     knowledge.json    what became of each mistake
+compression.jsonl  what a student makes of each note, for those that fade
+passages/KEY/      a corpus cut into passages, and its index  rerankers/LABEL/  what orders them for a question
+retrieval-LABEL.json  how much of what rationales find their questions find
 general/LABEL/     the student that made the mistakes  calibration-LABEL.json  a gate's threshold, and how it was found
+rounds/LABEL-N/    the students on the way, 0 before the first round  rounds-LABEL.json  how they did
 student/           (or students/LABEL/ for several methods) weights, tokenizer, template
 predictions.jsonl  every answer with its raw samples   metrics.json      the table
+engine.json        what `student.engine: auto` came to
 report.html        the evidence, for people
 """
 
@@ -48,6 +53,7 @@ class RunDirectory:
         self.training = path / "training.jsonl"
         self.predictions = path / "predictions.jsonl"
         self.metrics = path / "metrics.json"
+        self.engine = path / "engine.json"
         self.report = path / "report.html"
         self.checkpoints = path / "checkpoints"
         self._work = (self.store, self.rationales, self.training, self.predictions, self.checkpoints)
@@ -63,6 +69,22 @@ class RunDirectory:
     def calibration(self, label: str) -> Path:
         """What was found on the dev questions about the gate of a method."""
         return self.path / f"calibration-{label}.json"
+
+    def round(self, label: str, number: int) -> Path:
+        """Where a method that learns in rounds keeps the student of one, 0 being that before the first."""
+        return self.path / "rounds" / f"{label}-{number}"
+
+    def rounds(self, label: str) -> Path:
+        """What was found about the students of each round."""
+        return self.path / f"rounds-{label}.json"
+
+    def reranker(self, label: str) -> Path:
+        """Where the reranker of a method is kept."""
+        return self.path / "rerankers" / label
+
+    def retrieval(self, label: str) -> Path:
+        """What was found about the passages a method reads."""
+        return self.path / f"retrieval-{label}.json"
 
     @contextlib.contextmanager
     def claimed(self, config: RunConfig) -> Iterator[RunDirectory]:
@@ -92,11 +114,12 @@ class RunDirectory:
             lock.truncate(0)
             lock.write(f"process {os.getpid()}")
             lock.flush()
-            self._check(config)
+            self.check(config)
             write_text(self.config, config.to_yaml(self.path))
             yield self
 
-    def _check(self, config: RunConfig) -> None:
+    def check(self, config: RunConfig) -> None:
+        """Raise RunDirectoryError where the directory holds a run of another configuration."""
         if not self.config.exists():
             return
         before, now = self.load_config().identity(self.path), config.identity(self.path)

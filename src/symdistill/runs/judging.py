@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from symdistill.errors import DataError, RunDirectoryError
+from symdistill.errors import DataError
 from symdistill.evaluation.comparison import Comparison, compare
 from symdistill.evaluation.evidence import evidence, prediction_dict
 from symdistill.evaluation.flops import Shape
 from symdistill.evaluation.metrics import TEACHER, MetricRow
 from symdistill.evaluation.scoring import Scored, score
 from symdistill.evaluation.settings import EvaluationSettings
-from symdistill.knowledge.items import KnowledgeItem
 from symdistill.methods import Method
 from symdistill.methods.base import Reply
-from symdistill.methods.gate import RELEASED_THRESHOLD, Gate, GateMode, WithKnowledge
+from symdistill.methods.gate import GATE_TEMPERATURE, RELEASED_THRESHOLD, Gate, GateMode, WithKnowledge
+from symdistill.methods.kard import Kard
 from symdistill.methods.nesycd import Nesycd
+from symdistill.models.base import LocalModel
 from symdistill.records import Completion, Example, Request, Sampling
 from symdistill.runs.directory import write_json, write_rows
+from symdistill.runs.engines import choose_engine
 from symdistill.runs.knowing import read_knowledge
-from symdistill.runs.learning import CARD, material_for, original
-from symdistill.runs.measuring import Measured, measure
+from symdistill.runs.learning import material_for, original, student_place
+from symdistill.runs.measuring import Measured, measure, threshold_of
+from symdistill.runs.reading import with_reading
 from symdistill.runs.teaching import held_out_requests, open_teacher, pool
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampler
-
-if TYPE_CHECKING:
-    from symdistill.models.transformers_local import TransformersModel
+from symdistill.students.answering import open_for_answering
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Evidence:
     scored: tuple[Scored, ...]
     comparison: Comparison | None
     questions: Mapping[str, Example]
-    shown: Sequence[KnowledgeItem] = ()
-    """Every item as often as it stood before a held-out question."""
+    shown: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """For each method, by its label, the number of held-out questions that each item stood before."""
     measured: Sequence[Measured] = ()
 
     @property
@@ -65,23 +67,26 @@ def evaluate_students(work: Workspace, added: AddedKnowledge | None = None) -> E
 
     Raises:
         DataError: there is nothing to evaluate on. RunDirectoryError: a student has not been trained.
+        ConfigError: the engine that is named cannot answer as the methods ask.
         Interrupted: Ctrl-C; the answers so far are stored and not asked for again.
     """
     questions = held_out(work)
-    rationales = pool(work) if any(m.needs == "rationales" for m in work.methods if not m.trains) else []
+    choose_engine(work, gated=added is not None and added.mode == "confidence")
+    wanting = (m for m in work.methods if not m.trains or isinstance(m, Kard))
+    rationales = pool(work) if any(m.needs == "rationales" for m in wanting) else []
     scored: list[Scored] = []
     measured: list[Measured] = []
     answered: dict[tuple[str, str], Sequence[Reply]] = {}
     if work.config.evaluation.teacher:
         scored.append(judge_teacher(work, questions))
     for method in work.methods:
-        material, calibrated = material_for(work, method, rationales), None
+        material, own = with_reading(work, method, material_for(work, method, rationales)), None
         if isinstance(method, Nesycd):
             knowledge, found = measure(work, method)
-            material, calibrated = replace(material, knowledge=knowledge), knowledge.threshold
+            material, own = replace(material, knowledge=knowledge), threshold_of(method, knowledge.threshold)
             measured += [found] if found else []
         method.prepare(material)
-        asked = [method, with_base(work, method, added, calibrated)] if added and method.trains else [method]
+        asked = [method, with_base(work, method, added, own)] if added and method.trains else [method]
         for one in asked:
             for judged, replies in judge_method(work, one, questions):
                 scored.append(judged)
@@ -91,29 +96,41 @@ def evaluate_students(work: Workspace, added: AddedKnowledge | None = None) -> E
     several = len(scored) > 1
     comparison = (
         compare(
-            [evidence(s.predictions, s.row) for s in scored],
+            [evidence(s.predictions, s.row, questions=questions) for s in scored],
             confidence=work.config.evaluation.confidence,
             seed=work.config.seed,
         )
         if several
         else None
     )
-    shown = [item for replies in answered.values() for reply in replies for item in reply.knowledge]
-    return Evidence(tuple(scored), comparison, {e.id: e for e in questions}, shown, measured)
+    return Evidence(tuple(scored), comparison, {e.id: e for e in questions}, items_shown(answered, questions), measured)
+
+
+def items_shown(
+    answered: Mapping[tuple[str, str], Sequence[Reply]], questions: Sequence[Example]
+) -> dict[str, Mapping[str, int]]:
+    """For each method the questions each item stood before. Decoding a method in two ways asks no new question."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for (label, _), replies in answered.items():
+        for question, reply in zip(questions, replies, strict=True):
+            found.setdefault(label, set()).update((item.id, question.id) for item in reply.knowledge)
+    return {label: Counter(item for item, _ in sorted(pairs)) for label, pairs in found.items()}
 
 
 def prediction_rows(
     scored: Sequence[Scored], answered: Mapping[tuple[str, str], Sequence[Reply]], questions: Sequence[Example]
 ) -> Iterator[dict[str, Any]]:
     """The lines of predictions.jsonl; where knowledge was at hand, with what was shown and how sure the student was."""
+    asked = {question.id: question for question in questions}
     for judged in scored:
         replies = answered.get((judged.row.method, judged.row.decoding), ())
         reply_to = dict(zip((q.id for q in questions), replies, strict=False))
         for prediction in judged.predictions:
-            row = prediction_dict(prediction, judged.row.decoding)
+            row = prediction_dict(prediction, judged.row.decoding, asked[prediction.example_id])
             if judged.row.retrieval_rate is not None:
                 reply = reply_to[prediction.example_id]
-                row |= {"confidence": reply.confidence, "knowledge": [item.id for item in reply.knowledge]}
+                shown = [item.id for item in reply.knowledge] + [passage.id for passage in reply.passages]
+                row |= {"confidence": reply.confidence, "knowledge": shown}
             yield row
 
 
@@ -130,16 +147,18 @@ def held_out(work: Workspace) -> list[Example]:
     return questions
 
 
-def with_base(work: Workspace, method: Method, added: AddedKnowledge, calibrated: float | None) -> WithKnowledge:
-    """The trained student of a method with another knowledge base, as a method of its own."""
-    threshold = added.threshold if added.threshold is not None else calibrated
+def with_base(work: Workspace, method: Method, added: AddedKnowledge, own: float | None) -> WithKnowledge:
+    """The trained student of a method with another knowledge base, as a method of its own. `own` is the threshold its
+    gate has without that, if any."""
+    threshold = added.threshold if added.threshold is not None else own
     if added.mode == "confidence" and threshold is None:
         threshold = RELEASED_THRESHOLD
         work.progress.note(
             f" gate       {method.label} has no dev questions it was not trained on: threshold {threshold:g}, that of "
             "NesyCD's code; --threshold sets another"
         )
-    gate = Gate(added.mode, RELEASED_THRESHOLD if threshold is None else threshold)
+    temperature = method.settings.gate_temperature if isinstance(method, Nesycd) else GATE_TEMPERATURE
+    gate = Gate(added.mode, RELEASED_THRESHOLD if threshold is None else threshold, temperature)
     return WithKnowledge(method, gate, read_knowledge(work, added.path), f"{method.label} + knowledge ({added.mode})")
 
 
@@ -171,6 +190,7 @@ def judge_method(work: Workspace, method: Method, questions: Sequence[Example]) 
     """A method's greedy answers and, where asked for, its votes, with the replies behind them."""
     settings = work.config.evaluation_for(method)
     model, shape = open_student(work, method)
+    looks_up = method.uses_knowledge or isinstance(method, Kard)
     with Sampler(work.store, model, run=f"{work.key}:student", price=FREE, progress=work.progress) as sampler:
 
         def ask(requests: Sequence[Request]) -> Mapping[str, Completion]:
@@ -189,9 +209,10 @@ def judge_method(work: Workspace, method: Method, questions: Sequence[Example]) 
                 seconds=sum(c.seconds for reply in replies for c in (*reply.before, *reply.completions)),
                 shape=shape,
                 model=model.name,
+                engine=model.engine,
                 confidence=settings.confidence,
                 before=[reply.before for reply in replies],
-                retrieved=[bool(reply.knowledge) for reply in replies] if method.uses_knowledge else None,
+                retrieved=[bool(reply.knowledge or reply.passages) for reply in replies] if looks_up else None,
             )
             judged.append((scored, replies))
         return judged
@@ -209,39 +230,21 @@ def decodings(settings: EvaluationSettings, seed: int) -> list[tuple[Sampling, i
     return wanted
 
 
-def open_student(work: Workspace, method: Method) -> tuple[TransformersModel, Shape]:
+def open_student(work: Workspace, method: Method) -> tuple[LocalModel, Shape]:
     """The method's trained student, or the untrained one for a method that only prompts.
 
     Raises:
         RunDirectoryError: it has not been trained yet.
     """
-    from symdistill.models.transformers_local import TransformersModel
-    from symdistill.students.loading import locate_student
     from symdistill.students.shape import model_shape
 
-    student = work.config.student
     if isinstance(method, WithKnowledge):
         method = method.inner
-    if method.trains:
-        place = work.student_directory(method)
-        if not (place / CARD).exists():
-            raise RunDirectoryError(
-                f"{method.label} has no trained student in {place}.", "Run `symdistill train` (or `run`) first."
-            )
-        model = load_trained(work, place)
-    else:
-        place = locate_student(student)
-        model = TransformersModel.load(
-            place, batch_size=student.batch_size, dtype=student.dtype, template=student.template
-        )
+    place = student_place(work, method)
+    model = open_for_answering(work.config.student, place, work.engine, trained=method.trains)
     return model, model_shape(model.config)
 
 
-def load_trained(work: Workspace, place: Path) -> TransformersModel:
+def load_trained(work: Workspace, place: Path) -> LocalModel:
     """A student of this run, under the one name that all equal students of the run share."""
-    from symdistill.models.transformers_local import TransformersModel
-
-    student = work.config.student
-    return TransformersModel.load(
-        original(work, place), batch_size=student.batch_size, dtype=student.dtype, template=student.template
-    )
+    return open_for_answering(work.config.student, original(work, place), work.engine, trained=True)

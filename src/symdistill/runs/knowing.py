@@ -3,7 +3,8 @@
 Methods of a run that ask for the same knowledge share one base, and the first student with everyone who is trained
 alike. Every reply, the student's and the teacher's, is in the store: whenever the process ends, the same command finds
 what was done and buys nothing twice. Items enter the base in one transaction; those that are there, and what people
-made of them, stay.
+made of them, stay. Refinement goes over the base whenever it has changed since; how far it came stands in
+knowledge.json.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from symdistill.errors import RunDirectoryError
+from symdistill.errors import DataError, RunDirectoryError
 from symdistill.evaluation.scoring import predict
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.building import (
@@ -24,11 +25,14 @@ from symdistill.knowledge.building import (
     error_cases,
     items_from,
 )
+from symdistill.knowledge.dense import Embed, sentence_embedder
 from symdistill.knowledge.refinement import refine
 from symdistill.knowledge.retrieval import Retriever
 from symdistill.methods import Method
 from symdistill.methods.base import Knowledge
 from symdistill.methods.nesycd import Nesycd
+from symdistill.methods.rl import Rl
+from symdistill.methods.skintern import Skintern
 from symdistill.methods.std_cot import StdCot, StdCotSettings
 from symdistill.models.registry import load_teacher
 from symdistill.records import Example, Rationale, Sampling
@@ -42,6 +46,7 @@ from symdistill.students.settings import StudentSettings
 from symdistill.tasks.splitting import draw, with_twins
 
 BUILT_BY = "knowledge build"
+_NAMED = 5
 
 
 def knowledge_methods(work: Workspace) -> list[Nesycd]:
@@ -49,8 +54,8 @@ def knowledge_methods(work: Workspace) -> list[Nesycd]:
     return [m for m in work.methods if isinstance(m, Nesycd)]
 
 
-def dev_questions(work: Workspace, method: Nesycd) -> list[Example]:
-    """The labelled training questions kept apart for calibration, of each task the same share."""
+def dev_questions(work: Workspace, method: Nesycd | Rl) -> list[Example]:
+    """The labelled training questions kept apart for calibration or audit, of each task the same share."""
     labelled = [e for e in work.task.train if e.answer is not None]
     count = max(1, round(method.settings.dev_fraction * len(labelled)))
     return draw(labelled, count, work.config.seed, "dev")[0] if count < len(labelled) else []
@@ -58,7 +63,7 @@ def dev_questions(work: Workspace, method: Nesycd) -> list[Example]:
 
 def learned_from(work: Workspace, method: Method) -> list[Example]:
     """The training questions a method learns from: all but its dev questions."""
-    if not isinstance(method, Nesycd):
+    if not isinstance(method, (Nesycd, Rl)):
         return list(work.task.train)
     apart = with_twins(work.task.train, dev_questions(work, method))
     return [e for e in work.task.train if e.id not in apart]
@@ -152,15 +157,21 @@ def ensure_knowledge(work: Workspace, method: Nesycd, rationales: Sequence[Ratio
     if given:
         with open_base(work, path):
             return path
-    errors = find_errors(work, method)
+    errors, silent = find_errors(work, method)
     with KnowledgeBase(path, report=work.progress.note) as base:
-        report = analyse(work, method, errors, base)
-    write_build_report(path, work, method, errors, report)
+        report, taken = analyse(work, method, errors, base)
+    told = {
+        "asked": sum(e.answer is not None for e in learned_from(work, method)),
+        "not_answered": silent,
+        "errors": len(errors),
+    }
+    write_build_report(path, method, told, report, taken)
     return path
 
 
-def find_errors(work: Workspace, method: Nesycd) -> list[ErrorCase]:
-    """Step 2: the first student answers what it learned from, greedily; its mistakes."""
+def find_errors(work: Workspace, method: Nesycd) -> tuple[list[ErrorCase], list[str]]:
+    """Step 2: the first student answers what it learned from, greedily; its mistakes, and the ids of the questions it
+    could not be asked (too long for it)."""
     from symdistill.runs.judging import load_trained
 
     place = work.directory.general(method.label)
@@ -172,10 +183,38 @@ def find_errors(work: Workspace, method: Nesycd) -> list[ErrorCase]:
         stage = f"mistakes {method.label}"
         rows = general.predict(lambda r: sampler.sample(r, stage=stage).completions, model.name, asked, sampling)
     predictions = [predict(e, row, general.label) for e, row in zip(asked, rows, strict=True)]
-    return error_cases(asked, predictions)
+    silent = [example.id for example, row in zip(asked, rows, strict=True) if not row]
+    if silent:
+        work.progress.note(
+            f" knowledge  {len(silent):,} of {len(asked):,} questions brought no reply of the first student and are "
+            f"left out: {named(silent)}"
+        )
+    return error_cases(asked, predictions), silent
 
 
-def analyse(work: Workspace, method: Nesycd, errors: Sequence[ErrorCase], base: KnowledgeBase) -> BuildReport:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Taken:
+    """What the notes of a base took: replies of the teacher, whoever bought them, with their tokens and dollars.
+
+    `refined` is the revision of the base up to which it was put in order.
+    """
+
+    replies: int
+    tokens: int
+    cost_usd: float
+    refined: int
+
+
+def taken_by(sampled: Sampled, refined: int) -> Taken:
+    """What these replies took."""
+    replies = sampled.completions.values()
+    tokens = sum(reply.prompt_tokens + reply.completion_tokens for reply in replies)
+    return Taken(len(replies), tokens, sum(reply.cost_usd for reply in replies), refined)
+
+
+def analyse(
+    work: Workspace, method: Nesycd, errors: Sequence[ErrorCase], base: KnowledgeBase
+) -> tuple[BuildReport, Taken]:
     """Step 3: the teacher is asked about what it was not asked yet; its notes become items, and are put in order."""
     settings = work.config.analysis_for(method)
     show_gold = method.settings.show_gold
@@ -190,16 +229,52 @@ def analyse(work: Workspace, method: Nesycd, errors: Sequence[ErrorCase], base: 
         errors, requests, sampled.completions, sampled.failures, show_gold=show_gold, run=work.key
     )
     added = base.add(items, by=BUILT_BY, note=f"from {len(errors):,} mistakes of {method.label}")
-    if added or not base.path.with_suffix(".json").exists():  # else people may have worked on it since
-        base.apply(refine(base.items(status=None), {e.id: e for e in work.task.train}), by="refinement")
+    refined = put_in_order(work, base, new=bool(added))
     outcomes = " · ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report.counts.items())
     stats = base.stats()
     statuses = ", ".join(f"{count:,} {name}" for name, count in stats.statuses.items()) or "none"
     work.progress.note(f"            {stats.items:,} items ({statuses})   {outcomes or 'no mistakes'}")
-    return report
+    return report, taken_by(sampled, refined)
 
 
-def analysis_sampling(work: Workspace, method: Nesycd) -> Sampling:
+def put_in_order(work: Workspace, base: KnowledgeBase, *, new: bool) -> int:
+    """Refine a base that has `new` items, or has changed since it was refined last.
+
+    Returns the revision up to which it is in order. Whoever edits it at the same moment is waited for: nothing is
+    written over, and the base is looked at again.
+    """
+    told = base.path.with_suffix(".json")
+    known = work.directory.read_json(told) if told.exists() else {}
+    if not new and isinstance(known, dict) and known.get("refined") == base.revision:
+        return base.revision
+    embed = embedder(work)
+    questions = {e.id: e for e in work.task.train}
+    while True:
+        before = base.revision
+        changes = refine(base.items(status=None), questions, embed=embed)
+        try:
+            base.apply(changes, by="refinement")
+        except DataError:
+            if base.revision == before:
+                raise
+        else:
+            # Each change is a row of its own: what somebody else wrote in between is looked at the next time.
+            return min(base.revision, before + len(changes))
+
+
+def embedder(work: Workspace) -> Embed | None:
+    """The encoder of `knowledge.retrieval.embedding_model`, for duplicates in other words; None where none is named.
+
+    Raises:
+        ConfigError, PrerequisiteError: as `sentence_embedder`.
+    """
+    directory = work.config.knowledge.retrieval.embedding_model
+    if directory is None:
+        return None
+    return sentence_embedder(directory)
+
+
+def analysis_sampling(work: Workspace, method: Nesycd | Skintern) -> Sampling:
     """How the teacher's notes are drawn."""
     settings = work.config.analysis_for(method)
     return Sampling(
@@ -213,21 +288,27 @@ def analysis_sampling(work: Workspace, method: Nesycd) -> Sampling:
 
 
 def write_build_report(
-    path: Path, work: Workspace, method: Nesycd, errors: Sequence[ErrorCase], report: BuildReport
+    path: Path, method: Nesycd | Skintern, told: dict[str, Any], report: BuildReport, taken: Taken
 ) -> None:
-    """What became of every mistake, beside the base: knowledge.json."""
+    """What became of everything the teacher was asked about, beside the base: knowledge.json. `told` counts what led to
+    it."""
     write_json(
         path.with_suffix(".json"),
         {
             "method": method.label,
             "base": path.name,
-            "asked": sum(e.answer is not None for e in learned_from(work, method)),
-            "errors": len(errors),
-            "analysed": len(errors) - len(report.without_items),
+            **told,
+            "analysed": len(report.built) - len(report.without_items),
             "outcomes": report.counts,
+            **dataclasses.asdict(taken),
             "built": [dataclasses.asdict(entry) for entry in report.built],
         },
     )
+
+
+def named(ids: Sequence[str]) -> str:
+    """The first few of some ids, and how many more there are."""
+    return ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
 
 
 def open_base(work: Workspace, path: Path) -> KnowledgeBase:
@@ -241,9 +322,27 @@ def open_base(work: Workspace, path: Path) -> KnowledgeBase:
 
 def read_knowledge(work: Workspace, path: Path) -> Knowledge:
     """The active items of a base, and how they are found."""
-    with open_base(work, path) as base:
-        items = base.items()
-    return Knowledge(tuple(items), Retriever(items, work.config.knowledge.retrieval))
+    return LiveKnowledge(work, path).knowledge
+
+
+class LiveKnowledge:
+    """The active items of a base, and how they are found; `knowledge.retriever` can follow what people change."""
+
+    def __init__(self, work: Workspace, path: Path) -> None:
+        self._work = work
+        self._path = path
+        with open_base(work, path) as base:
+            self._revision = base.revision
+            items = base.items()
+        self.knowledge = Knowledge(tuple(items), Retriever(items, work.config.knowledge.retrieval))
+
+    def take_in_edits(self) -> None:
+        """Find items as they are now; costs work for those that have changed."""
+        with open_base(self._work, self._path) as base:
+            now = base.revision
+            if now != self._revision:
+                self.knowledge.retriever.update(base.changed_since(self._revision))
+                self._revision = now
 
 
 def price_analyses(work: Workspace) -> Estimate | None:
@@ -263,11 +362,12 @@ def price_analyses(work: Workspace) -> Estimate | None:
             cases, model.name, analysis_sampling(work, method), show_gold=method.settings.show_gold
         )
         one = estimate(requests, None, model, price=teacher_price(work, settings))
-        found = one if found is None else _sum(found, one)
+        found = one if found is None else summed(found, one)
     return found
 
 
-def _sum(one: Estimate, other: Estimate) -> Estimate:
+def summed(one: Estimate, other: Estimate) -> Estimate:
+    """Two figures as one."""
     dollars = None if one.most_usd is None or other.most_usd is None else one.most_usd + other.most_usd
     return dataclasses.replace(
         one,

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from symdistill.content import content_key, file_sha256
 from symdistill.errors import DataError, RunDirectoryError
 from symdistill.methods import Material, Method
+from symdistill.methods.rl import Rl
 from symdistill.records import Example, Sampling, TrainingExample
 from symdistill.runs.directory import cannot_write, write_json
+from symdistill.runs.internalising import ensure_notes, note_makers, with_scaffold
 from symdistill.runs.knowing import (
     base_path,
     ensure_knowledge,
@@ -26,9 +28,12 @@ from symdistill.runs.knowing import (
     makers,
     read_knowledge,
 )
+from symdistill.runs.reading import with_reading
+from symdistill.runs.reinforcing import reinforce, reinforced_methods, round_places
 from symdistill.runs.teaching import pool
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.loops import ask
+from symdistill.students.answering import open_for_answering
 from symdistill.students.settings import StudentSettings
 from symdistill.tasks import check_answer
 from symdistill.tasks.splitting import draw, with_twins
@@ -49,10 +54,14 @@ def train_students(work: Workspace) -> None:
     """
     work.check()
     rationales = pool(work)
-    plain = [m for m in work.trained if not m.uses_knowledge]
-    plans = [(method, material_for(work, method, rationales)) for method in plain]
+    for taker in note_makers(work):
+        ensure_notes(work, taker, rationales)
+    plain = [m for m in work.trained if not m.uses_knowledge and not isinstance(m, Rl)]
+    plans = [(method, with_scaffold_for(work, method, material_for(work, method, rationales))) for method in plain]
+    plans = [(method, with_reading(work, method, material)) for method, material in plans]
     examples = [(method, build_examples(method, material)) for method, material in plans]
     for (method, material), (_, built) in zip(plans, examples, strict=True):
+        method.prepare(material)
         train_student(work, method, material, built)
     for maker in makers(work):
         ensure_knowledge(work, maker, rationales)
@@ -61,6 +70,8 @@ def train_students(work: Workspace) -> None:
         material = dataclasses.replace(material_for(work, learner, rationales), knowledge=knowledge)
         start = general_student(work, learner) if learner.settings.init_from == "general" else None
         train_student(work, learner, material, build_examples(learner, material), start=start)
+    for reinforced in reinforced_methods(work):
+        reinforce(work, reinforced, rationales)
 
 
 def material_for(work: Workspace, method: Method, rationales: Sequence[Any]) -> Material:
@@ -71,6 +82,16 @@ def material_for(work: Workspace, method: Method, rationales: Sequence[Any]) -> 
         demonstrations=work.demonstrations,
         seed=work.config.seed,
     )
+
+
+def with_scaffold_for(work: Workspace, method: Method, material: Material) -> Material:
+    """`with_scaffold`; the dev questions of early stopping do not stand before others."""
+    settings = work.config.training_for(method)
+    apart: set[str] = set()
+    if settings.early_stopping_patience:
+        seed = work.config.seed if settings.seed is None else settings.seed
+        apart = with_twins(material.examples, dev_cut(material, settings.dev_fraction, seed))
+    return with_scaffold(work, method, material, apart)
 
 
 def build_examples(method: Method, material: Material) -> list[TrainingExample]:
@@ -98,8 +119,7 @@ def train_student(
     `target` None: where the method's student is kept. `start` None: the run's student; another one is trained further.
     """
     from symdistill.models.weights import directory_fingerprint
-    from symdistill.students.loading import load_student, locate_student
-    from symdistill.training import train
+    from symdistill.students.loading import locate_student
 
     begin = start or work.config.student
     settings = work.config.training_for(method)
@@ -112,7 +132,7 @@ def train_student(
         {
             "examples": [_as_written(e) for e in examples],
             "training": settings.model_dump(mode="json", exclude=set(LAYOUT)),
-            "student": work.config.student.model_dump(mode="json", exclude={"model", "batch_size", "dtype"}),
+            "student": work.config.student.model_dump(mode="json", exclude={"model", "batch_size", "dtype", "engine"}),
             "base": directory_fingerprint(locate_student(begin)),
             "groups": dict(method.group_weights),
             "seed": seed,
@@ -124,12 +144,32 @@ def train_student(
         work.progress.start("training")
         work.progress.finish(f"{method.label}   trained before ({card['steps']:,} steps)")
         return target
+    with work.alone(fingerprint):
+        return _train(work, method, material, examples, dev, fingerprint, target, begin)
+
+
+def _train(
+    work: Workspace,
+    method: Method,
+    material: Material,
+    examples: list[TrainingExample],
+    dev: Sequence[Example],
+    fingerprint: str,
+    target: Path,
+    begin: StudentSettings,
+) -> Path:
+    """Train the student, or find it with a name of its own elsewhere."""
+    from symdistill.students.loading import load_student
+    from symdistill.training import train
+
+    settings = work.config.training_for(method)
     if target.exists():
         shutil.rmtree(target)
     if twin := _twin(work, fingerprint):
         share_student(twin, target, method.label)
         work.progress.start("training")
-        work.progress.finish(f"{method.label}   trained already, as {twin.relative_to(work.directory.path)}")
+        place = os.path.relpath(twin, work.directory.path)
+        work.progress.finish(f"{method.label}   trained already, as {place}")
         return target
     student = load_student(begin, for_training=True)
     result = train(
@@ -141,7 +181,7 @@ def train_student(
         output_dir=target,
         checkpoint_dir=work.directory.checkpoints / f"{method.label}-{fingerprint[-8:]}",
         log_path=work.directory.training,
-        seed=seed,
+        seed=work.config.seed if settings.seed is None else settings.seed,
         progress=work.progress,
         dev_accuracy=dev_accuracy(work, method, student, dev) if dev else None,
         label=method.label,
@@ -173,12 +213,16 @@ def _as_written(example: TrainingExample) -> dict[str, Any]:
 
 
 def _twin(work: Workspace, fingerprint: str) -> Path | None:
-    """The first finished student of this run with this fingerprint."""
-    for place in trained_places(work):
+    """The first finished student of this run with this fingerprint; in a grid the oldest one of any cell."""
+
+    def same(place: Path) -> bool:
         card = read_card(place)
-        if card and card["fingerprint"] == fingerprint:
-            return place
-    return None
+        return card is not None and card["fingerprint"] == fingerprint
+
+    if work.commons is None:
+        return next(filter(same, trained_places(work)), None)
+    places = {*trained_places(work), *work.commons.student_places()}
+    return min(filter(same, places), key=lambda place: (place / CARD).stat().st_mtime, default=None)
 
 
 def trained_places(work: Workspace) -> Iterator[Path]:
@@ -187,6 +231,26 @@ def trained_places(work: Workspace) -> Iterator[Path]:
         yield work.student_directory(method)
     for method in knowledge_methods(work):
         yield work.directory.general(method.label)
+    yield from round_places(work)
+
+
+def student_place(work: Workspace, method: Method) -> Path:
+    """Where the student lies that answers for a method: its trained one, or the untrained one of a method that only
+    prompts.
+
+    Raises:
+        RunDirectoryError: it has not been trained yet.
+    """
+    from symdistill.students.loading import locate_student
+
+    if not method.trains:
+        return locate_student(work.config.student)
+    place = work.student_directory(method)
+    if not (place / CARD).exists():
+        raise RunDirectoryError(
+            f"{method.label} has no trained student in {place}.", "Run `symdistill train` (or `run`) first."
+        )
+    return original(work, place)
 
 
 def original(work: Workspace, place: Path) -> Path:
@@ -239,13 +303,18 @@ def weights_sha256(target: Path) -> str:
     return content_key("w1", [file_sha256(f) for f in files])
 
 
+def dev_cut(material: Material, fraction: float, seed: int) -> list[Example]:
+    """The labelled questions early stopping is decided on; none where there are too few."""
+    labelled = [e for e in material.examples if e.answer is not None]
+    count = max(1, round(fraction * len(labelled)))
+    return draw(labelled, count, seed, "dev")[0] if count < len(labelled) else []
+
+
 def cut_dev(
     material: Material, examples: list[TrainingExample], fraction: float, seed: int
 ) -> tuple[list[Example], list[TrainingExample]]:
     """Cut labelled dev questions from the training questions; they are not trained on."""
-    labelled = [e for e in material.examples if e.answer is not None]
-    count = max(1, round(fraction * len(labelled)))
-    dev = draw(labelled, count, seed, "dev")[0] if count < len(labelled) else []
+    dev = dev_cut(material, fraction, seed)
     apart = with_twins(material.examples, dev)
     left = [e for e in examples if e.example_id not in apart]
     if not dev or not left:
@@ -281,18 +350,15 @@ def dev_accuracy(work: Workspace, method: Method, student: Student, dev: Sequenc
 
 def smoke_findings(work: Workspace, method: Method, target: Path, examples: Sequence[Example]) -> list[str]:
     """What is wrong with a fresh student's replies to a few training questions: nothing, if all is well."""
-    from symdistill.models.transformers_local import TransformersModel
     from symdistill.students.smoke import smoke_check
 
-    student = work.config.student
-    model = TransformersModel.load(
-        target, batch_size=student.batch_size, dtype=student.dtype, template=student.template
-    )
+    model = open_for_answering(work.config.student, target, work.engine, trained=True)
     few = list(examples)[:4]
     return list(
         smoke_check(
             model,
             [(e, method.prompt(e)) for e in few],
             max_new_tokens=work.config.evaluation_for(method).max_new_tokens,
+            then=method.sampling(Sampling()).then,
         )
     )

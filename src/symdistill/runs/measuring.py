@@ -6,7 +6,6 @@ Every dev question is answered directly, with the items retrieved for it, and on
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,16 +22,23 @@ from symdistill.evaluation.calibration import (
     margin_of,
     probability_of,
 )
-from symdistill.evaluation.report_data import CalibrationSummary, ItemUse, KnowledgeSummary, TurnedQuestion
+from symdistill.evaluation.report_data import (
+    CalibrationSummary,
+    ItemUse,
+    KnowledgeSummary,
+    NotesCost,
+    TurnedQuestion,
+)
 from symdistill.evaluation.scoring import predict
 from symdistill.knowledge.items import KnowledgeItem, Use
 from symdistill.knowledge.utility import lifts
 from symdistill.methods.base import Ask, Knowledge, draw
-from symdistill.methods.gate import prompt_for
+from symdistill.methods.gate import draw_with_items, prompt_for
 from symdistill.methods.nesycd import Nesycd
 from symdistill.records import Completion, Example, Prediction, Request, Sampling
 from symdistill.runs.directory import write_json
-from symdistill.runs.knowing import base_path, dev_questions, open_base, read_knowledge
+from symdistill.runs.internalising import note_makers, notes_path
+from symdistill.runs.knowing import base_path, dev_questions, makers, named, open_base, read_knowledge
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampler
@@ -53,13 +59,54 @@ class DevReply:
 
 
 @dataclass(frozen=True, slots=True)
+class DevReplies:
+    """The replies to the dev questions, and the ids of those that are not as they should be.
+
+    `unanswered` ones brought no direct reply and are left out. Those in `without_items` brought none with knowledge,
+    being too long for the student, and count as answered directly: that is what is done with such a question.
+    """
+
+    replies: Sequence[DevReply]
+    unanswered: Sequence[str] = ()
+    without_items: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
-    """What was found about one method's student."""
+    """What was found about one method's student, whose model is named `student`. `threshold` is that of its gate: the
+    calibrated one, or one that was set; None where there is no gate."""
 
     method: str
+    student: str
     base: Path
-    replies: Sequence[DevReply]
+    dev: DevReplies
     calibration: Calibration | None
+    threshold: float | None = None
+
+    @property
+    def replies(self) -> Sequence[DevReply]:
+        return self.dev.replies
+
+    @property
+    def findings(self) -> list[str]:
+        """What a reader of the figures should know first, in sentences."""
+        said, dev = [], self.dev
+        if dev.unanswered:
+            said.append(
+                f"{len(dev.unanswered):,} dev questions brought no reply and are left out: {named(dev.unanswered)}."
+            )
+        if dev.without_items:
+            said.append(
+                f"{len(dev.without_items):,} dev questions brought no reply with their knowledge, which is likely too "
+                f"long for the student, and were answered directly: {named(dev.without_items)}. "
+                "`knowledge.retrieval.max_words` bounds it."
+            )
+        if self.calibration is not None and self.calibration.few and self.calibration.threshold == self.threshold:
+            said.append(
+                f"{self.calibration.n:,} dev questions are few to choose a threshold on: it is little better than a "
+                "guess. More labelled training questions, or a larger `dev_fraction`, give more."
+            )
+        return said
 
 
 def measure(work: Workspace, method: Nesycd) -> tuple[Knowledge, Measured | None]:
@@ -83,13 +130,17 @@ def measure(work: Workspace, method: Nesycd) -> tuple[Knowledge, Measured | None
         def ask(requests: Sequence[Request]) -> Mapping[str, Completion]:
             return sampler.sample(requests, stage=f"dev {method.label}").completions
 
-        replies = dev_replies(work, method, knowledge, ask, model.name)
-        uses = item_uses(work, method, replies, ask, model.name)
+        dev = dev_replies(work, method, knowledge, ask, model.name)
+        uses = item_uses(work, method, dev.replies, ask, model.name)
     with open_base(work, path) as base:
         base.record_uses(uses)
-    calibration = chosen_threshold(method, replies) if method.settings.gate == "confidence" else None
-    measured = Measured(method.label, path, replies, calibration)
+    gated = method.settings.gate == "confidence"
+    calibration = chosen_threshold(method, dev.replies) if gated else None
+    threshold = threshold_of(method, calibration.threshold if calibration else None) if gated else None
+    measured = Measured(method.label, model.name, path, dev, calibration, threshold)
     write_json(work.directory.calibration(method.label), _written(model.name, measured))
+    for finding in measured.findings:
+        work.progress.note(f"            {method.label}: {finding}")
     if calibration is None:
         return knowledge, measured
     point = calibration.choice.point
@@ -101,8 +152,14 @@ def measure(work: Workspace, method: Nesycd) -> tuple[Knowledge, Measured | None
     return replace(knowledge, threshold=calibration.threshold), measured
 
 
-def dev_replies(work: Workspace, method: Nesycd, knowledge: Knowledge, ask: Ask, model: str) -> list[DevReply]:
-    """Each dev question, directly and with knowledge, with the scores a gate can decide by; failed ones left out."""
+def threshold_of(method: Nesycd, calibrated: float | None) -> float | None:
+    """The threshold a method's gate uses: one that was set goes before the calibrated one."""
+    set_to = method.settings.threshold
+    return calibrated if set_to == "calibrated" else set_to
+
+
+def dev_replies(work: Workspace, method: Nesycd, knowledge: Knowledge, ask: Ask, model: str) -> DevReplies:
+    """Each dev question, directly and with knowledge, with the scores a gate can decide by."""
     dev = dev_questions(work, method)
     settings = work.config.evaluation_for(method)
     greedy = _greedy(work, method)
@@ -114,7 +171,7 @@ def dev_replies(work: Workspace, method: Nesycd, knowledge: Knowledge, ask: Ask,
     known = dict(
         zip(
             fitting,
-            draw(ask, model, [(dev[i], prompt_for(method, dev[i], found[i])) for i in fitting], greedy),
+            draw_with_items(ask, model, [(dev[i], prompt_for(method, dev[i], found[i])) for i in fitting], greedy),
             strict=True,
         )
     )
@@ -124,11 +181,16 @@ def dev_replies(work: Workspace, method: Nesycd, knowledge: Knowledge, ask: Ask,
         drawn = draw(ask, model, direct_prompts, sampling, AGREEING)
     replies = []
     for i, example in enumerate(dev):
-        with_items = known.get(i, direct[i])
-        if direct[i] and with_items:
-            case = _case(example, direct[i][0], with_items[0] if found[i] else None, drawn[i])
-            replies.append(DevReply(example, found[i], direct[i][0], with_items[0], case))
-    return replies
+        if direct[i]:
+            with_items = known.get(i)
+            case = _case(example, direct[i][0], with_items[0] if with_items else None, drawn[i])
+            second = with_items[0] if with_items else direct[i][0]
+            replies.append(DevReply(example, found[i] if with_items else (), direct[i][0], second, case))
+    return DevReplies(
+        replies,
+        unanswered=[example.id for example, row in zip(dev, direct, strict=True) if not row],
+        without_items=[dev[i].id for i, row in known.items() if direct[i] and not row],
+    )
 
 
 def item_uses(work: Workspace, method: Nesycd, replies: Sequence[DevReply], ask: Ask, model: str) -> list[Use]:
@@ -140,7 +202,7 @@ def item_uses(work: Workspace, method: Nesycd, replies: Sequence[DevReply], ask:
         (reply.example, prompt_for(method, reply.example, [other for other in reply.items if other.id != item.id]))
         for reply, item in several
     ]
-    drawn = draw(ask, model, prompts, _greedy(work, method)) if prompts else []
+    drawn = draw_with_items(ask, model, prompts, _greedy(work, method))
     without = {(r.example.id, i.id): row for (r, i), row in zip(several, drawn, strict=True)}
     uses = []
     for reply, item in pairs:
@@ -159,6 +221,7 @@ def item_uses(work: Workspace, method: Nesycd, replies: Sequence[DevReply], ask:
                     correct_without=without_it.correct,
                     reply_with=reply.known.text,
                     reply_without=row[0].text,
+                    gold=reply.example.answer or "",
                 )
             )
     return uses
@@ -186,23 +249,24 @@ def read_threshold(path: Path, values: Any) -> float | None:
 
 def calibration_summaries(measured: Sequence[Measured]) -> list[CalibrationSummary]:
     """For the report."""
-    return [CalibrationSummary(m.method, m.calibration) for m in measured if m.calibration is not None]
+    return [CalibrationSummary(m.method, m.calibration, m.threshold) for m in measured if m.calibration is not None]
 
 
 def knowledge_summary(
-    work: Workspace, measured: Sequence[Measured], shown: Sequence[KnowledgeItem]
+    work: Workspace, measured: Sequence[Measured], shown: Mapping[str, Mapping[str, int]]
 ) -> KnowledgeSummary | None:
-    """The base of the first measured method, and what it changed for that method's student."""
+    """The base of the first measured method, and what it changed for that method's student. `shown` is as in
+    `judging.Evidence`."""
     if not measured:
         return None
     first = measured[0]
     with open_base(work, first.base) as base:
         stats = base.stats()
-        worth = lifts(base.uses(), base.current_versions())
+        worth = lifts([use for use in base.uses() if use.student == first.student], base.current_versions())
         items = {item.id: item for item in base.items(status=None)}
     report = first.base.with_suffix(".json")
     built = work.directory.read_json(report) if report.exists() and report.parent == work.directory.path else {}
-    counts = Counter(item.id for item in shown if item.id in items)
+    used = {key: count for key, count in shown.get(first.method, {}).items() if key in items}
     turned = [(reply, reply.case.correct_known) for reply in first.replies if _turned(reply)]
     return KnowledgeSummary(
         path=str(first.base),
@@ -211,11 +275,26 @@ def knowledge_summary(
         kinds=stats.kinds,
         errors=built.get("errors"),
         analysed=built.get("analysed"),
-        items=[ItemUse(items[key], count, worth.get(key)) for key, count in counts.most_common()],
+        items=[ItemUse(items[key], count, worth.get(key)) for key, count in used.items()],
         asked=len(first.replies),
         turned_right=[_turned_question(reply) for reply, right in turned if right],
         turned_wrong=[_turned_question(reply) for reply, right in turned if not right],
     )
+
+
+def notes_costs(work: Workspace) -> list[NotesCost]:
+    """What the notes took of every base that this run has built, as knowledge.json tells it."""
+    if work.config.knowledge.path is not None:
+        return []
+    made = [(m.label, base_path(work, m)) for m in makers(work)]
+    made += [(m.label, notes_path(work, m)) for m in note_makers(work)]
+    found = []
+    for label, path in made:
+        report = path.with_suffix(".json")
+        told = work.directory.read_json(report) if report.exists() else {}
+        if "tokens" in told:
+            found.append(NotesCost(label, told["replies"], told["tokens"], told["cost_usd"]))
+    return found
 
 
 def _greedy(work: Workspace, method: Nesycd) -> Sampling:
@@ -269,6 +348,10 @@ def _written(student: str, measured: Measured) -> dict[str, Any]:
             "k2", sorted({f"{item.id}/{item.version}" for reply in measured.replies for item in reply.items})
         ),
         "calibration": measured.calibration.to_dict() if measured.calibration else None,
+        "threshold": measured.threshold,
+        "findings": measured.findings,
+        "unanswered": list(measured.dev.unanswered),
+        "without_items": list(measured.dev.without_items),
         "dev": [
             {
                 **asdict(reply.case),

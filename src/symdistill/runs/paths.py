@@ -18,6 +18,7 @@ _FILES = (
     *("task.path", "task.eval_path", "teacher.demonstrations", "curation.embedding_model", "store"),
     *("knowledge.path", "knowledge.retrieval.embedding_model"),
 )
+_METHOD_FILES = ("embedding_model", "compressor_model", "corpus", "reranker_model")
 _FILE_BACKENDS = ("recorded", "llama_cpp", "transformers")
 _BUILT_IN = StudentSettings().model  # a name of our own, whatever lies beside the configuration
 
@@ -53,6 +54,8 @@ def change_paths(data: Mapping[str, Any], change: Change) -> dict[str, Any]:
     for place, entry in entries.items():
         if isinstance(entry, dict):
             at(entry.get("curation"), "embedding_model", f"{place}.curation.embedding_model", certain=True)
+            for name in _METHOD_FILES:
+                at(entry, name, f"{place}.{name}", certain=True)
             teacher_at(entry.get("analysis"), f"{place}.analysis.model")
     student = found.get("student")
     if isinstance(student, dict) and student.get("model") != _BUILT_IN:

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 from symdistill.errors import ConfigError, DataError
 from symdistill.progress import Progress, Silent
 from symdistill.runs.api import FinishedRun, open_run
+from symdistill.runs.commons import Commons
 from symdistill.runs.config import RunConfig
 from symdistill.runs.directory import RunDirectory
+from symdistill.runs.engines import prepare_engine
+from symdistill.runs.internalising import ensure_notes, note_makers, note_takers, price_notes
 from symdistill.runs.judging import evaluate_students, held_out
-from symdistill.runs.knowing import ensure_knowledge, knowledge_methods, makers, price_analyses
+from symdistill.runs.knowing import ensure_knowledge, knowledge_methods, makers, price_analyses, summed
 from symdistill.runs.learning import train_students
+from symdistill.runs.reading import prepare_reading
+from symdistill.runs.reinforcing import check_audits
 from symdistill.runs.reporting import report_run
 from symdistill.runs.teaching import curate_replies, edited_by_hand, pool, price_teacher, sample_teacher
 from symdistill.runs.workspace import Workspace, workspace
 from symdistill.sampling.estimate import Estimate
 
 
-def run_all(config: RunConfig, path: Path, progress: Progress | None = None) -> FinishedRun:
-    """Sample, curate, train, evaluate, report.
+def run_all(
+    config: RunConfig, path: Path, progress: Progress | None = None, *, commons: Commons | None = None
+) -> FinishedRun:
+    """Sample, curate, train, evaluate, report; as a cell of a grid with what its cells share.
 
     Raises:
         SymdistillError: whatever stops a stage; what earlier stages did is kept, and the same call goes on.
     """
-    with workspace(config, path, progress) as work:
+    with workspace(config, path, progress, commons=commons) as work:
         collect(work)
         train_students(work)
         evidence = evaluate_students(work)
@@ -49,11 +57,14 @@ def collect(work: Workspace) -> None:
 
 def build_knowledge(work: Workspace) -> list[Path]:
     """The knowledge bases of a run, built up to date. Raises ConfigError where no method asks for one."""
-    if not knowledge_methods(work):
-        raise ConfigError("No method of this configuration learns from mistakes.", "Add `nesycd` to `methods`.")
+    if not knowledge_methods(work) and not note_takers(work):
+        raise ConfigError(
+            "No method of this configuration has knowledge made.", "Add `nesycd` or `skintern` to `methods`."
+        )
     collect(work)
     rationales = pool(work)
-    return [ensure_knowledge(work, method, rationales) for method in makers(work)]
+    noted = [ensure_notes(work, method, rationales) for method in note_makers(work)]
+    return noted + [ensure_knowledge(work, method, rationales) for method in makers(work)]
 
 
 def preflight(work: Workspace, *, fetch: bool) -> None:
@@ -68,22 +79,38 @@ def preflight(work: Workspace, *, fetch: bool) -> None:
     held_out(work)
     if not task.train:
         raise DataError("There is no question to train on.", "Check `task.path` and the rows' `split`.")
-    if any(m.needs == "answers" for m in work.methods) and not any(e.answer is not None for e in task.train):
-        wanting = next(m.label for m in work.methods if m.needs == "answers")
+    wanting = [m.label for m in work.methods if m.needs == "answers" or m.learns_answers]
+    if wanting and not any(e.answer is not None for e in task.train):
         raise DataError(
-            f"{wanting} learns from answers, and no training question has one.",
+            f"{wanting[0]} learns from answers, and no training question has one.",
             "Map the column in `task.columns`, or leave this method out.",
+        )
+    check_audits(work)
+    if work.config.teacher.model == "dataset" and work.needs_teacher and not any(e.rationales for e in task.train):
+        wanting = [m.label for m in work.learners]
+        raise DataError(
+            f"{wanting[0] if wanting else 'Sampling'} needs rationales, and no training question brings one.",
+            "Name a teacher in `teacher.model`, or map their column: `task.columns: {rationales: …}`.",
         )
     if work.methods:
         from symdistill.students.loading import check_student, locate_student
 
         (locate_student if fetch else check_student)(work.config.student)
+        if fetch:
+            prepare_engine(work)
+        prepare_reading(work, write=fetch)
     counts = Counter(e.task for e in task.train)
     names = ", ".join(sorted(counts)[:4]) + (" …" if len(counts) > 4 else "")
     removed = f"   ({len(task.removed):,} dropped: test questions found in train)" if task.removed else ""
     work.progress.note(f" task       {names}   {len(task.train):,} train · {len(task.evaluation):,} test{removed}")
     for note in task.notes:
         work.progress.note(f"            {note}")
+
+
+def price_later(work: Workspace) -> Estimate | None:
+    """What a run may buy at most beside its rationales, about replies that nobody has yet; None where nothing."""
+    found = [one for one in (price_analyses(work), *price_notes(work)) if one is not None]
+    return reduce(summed, found) if found else None
 
 
 def price(
@@ -96,7 +123,7 @@ def price(
     try:
         preflight(work, fetch=False)
         found = price_teacher(work)
-        return replace(found, later=price_analyses(work)) if found else None
+        return replace(found, later=price_later(work)) if found else None
     finally:
         if "store" in work.__dict__:
             work.store.close()

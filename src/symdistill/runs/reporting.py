@@ -13,6 +13,7 @@ from typing import Any
 import symdistill
 from symdistill.content import content_key
 from symdistill.curation.files import read_dropped
+from symdistill.evaluation.metrics import MetricRow
 from symdistill.evaluation.report import write_report
 from symdistill.evaluation.report_data import (
     CurationSummary,
@@ -24,17 +25,22 @@ from symdistill.evaluation.report_data import (
 )
 from symdistill.runs.directory import write_json
 from symdistill.runs.judging import Evidence
-from symdistill.runs.learning import read_card
-from symdistill.runs.measuring import calibration_summaries, knowledge_summary
+from symdistill.runs.learning import read_card, trained_places
+from symdistill.runs.measuring import calibration_summaries, knowledge_summary, notes_costs
+from symdistill.runs.reading import retrieval_summaries
+from symdistill.runs.reinforcing import rounds_summaries
 from symdistill.runs.teaching import held_out_requests, open_teacher
 from symdistill.runs.workspace import Workspace
 
-PACKAGES = ("symdistill", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "openai", "xllamacpp")
+PACKAGES = (
+    *("symdistill", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "openai", "xllamacpp"),
+    "ctranslate2",
+)
 
 
 def report_run(work: Workspace, evidence: Evidence, *, command: str) -> Path:
     """Write report.html and manifest.json, and return the page's path."""
-    manifest = make_manifest(work, command)
+    manifest = {**make_manifest(work, command), "engine": engine_of(work, evidence.rows)}
     write_json(work.directory.manifest, manifest)
     data = ReportData(
         title=work.config.task.name if work.config.task.name != "task" else work.directory.path.name,
@@ -44,6 +50,7 @@ def report_run(work: Workspace, evidence: Evidence, *, command: str) -> Path:
         created=datetime.now(UTC).date(),
         tasks=task_summaries(work),
         teacher=teacher_summary(work),
+        noted=notes_costs(work),
         curation=curation_summaries(work),
         histories=histories(work),
         rows=evidence.rows,
@@ -53,8 +60,10 @@ def report_run(work: Workspace, evidence: Evidence, *, command: str) -> Path:
         teacher_rationales=teacher_rationales(work),
         knowledge=knowledge_summary(work, evidence.measured, evidence.shown),
         calibrations=calibration_summaries(evidence.measured),
+        retrievals=retrieval_summaries(work),
+        reinforced=rounds_summaries(work),
         provenance=provenance(manifest),
-        notes=notes(work),
+        notes=[*notes(work, evidence.rows), *(f"{m.method}: {said}" for m in evidence.measured for said in m.findings)],
     )
     write_report(data, work.directory.report)
     return work.directory.report
@@ -71,12 +80,36 @@ def make_manifest(work: Workspace, command: str) -> dict[str, Any]:
             "train": content_key("q1", [[e.id, e.question, e.answer] for e in work.task.train]),
             "evaluation": content_key("q1", [[e.id, e.question, e.answer] for e in work.task.evaluation]),
         },
+        "tasks": dict(Counter(e.task for e in work.task.train)),
+        "teacher": teacher_costs(work),
         "students": students,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": {p: v for p in PACKAGES if (v := _version(p))},
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def engine_of(work: Workspace, rows: Sequence[MetricRow]) -> dict[str, Any]:
+    """What answered for the students, and how it came to that where the run was to choose."""
+    told: dict[str, Any] = {"name": ", ".join(sorted({row.engine for row in rows if row.engine}))}
+    if work.config.student.engine == "auto" and work.directory.engine.exists():
+        choice = work.directory.read_json(work.directory.engine)
+        told |= {"reason": choice["reason"], "trials": choice["trials"]}
+    return told
+
+
+def teacher_costs(work: Workspace) -> dict[str, Any] | None:
+    """What the replies cost that the run learned from, whoever bought them; None where no teacher was looked at.
+
+    Those to held-out questions are left out: nothing is learned from them.
+    """
+    if not work.replies:
+        return None
+    asked = work.config.evaluation.teacher
+    judged = {r.key for r in held_out_requests(work, open_teacher(work).name)} if asked else set()
+    used = [cost for key, cost in work.replies.items() if key not in judged]
+    return {"replies": len(used), "cost_usd": sum(usd for usd, _ in used), "tokens": sum(n for _, n in used)}
 
 
 def provenance(manifest: dict[str, Any]) -> dict[str, str]:
@@ -90,6 +123,8 @@ def provenance(manifest: dict[str, Any]) -> dict[str, str]:
         "Python": f"{manifest['python']} on {manifest['platform']}",
         "packages": ", ".join(f"{p} {v}" for p, v in manifest["packages"].items()),
     }
+    if engine := manifest["engine"]["name"]:
+        lines["engine"] = f"{engine}: {reason}" if (reason := manifest["engine"].get("reason")) else engine
     for label, card in manifest["students"].items():
         lines[f"student {label}"] = f"{card['base']}, weights {card['weights_sha256']}"
     return lines
@@ -160,19 +195,21 @@ def curation_summaries(work: Workspace) -> list[CurationSummary]:
 
 
 def histories(work: Workspace) -> list[TrainingHistory]:
-    """The learning curves of the run's students."""
+    """The learning curves of the run's students, first students among them; one that several methods share is one."""
     points: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
     for row in work.directory.read_rows(work.directory.training):
         curve = points[row["method"]]
         before = curve[-1] if curve else {"tokens": 0, "seconds": 0.0}
         sums = {name: before[name] + row[name] for name in ("tokens", "seconds")}  # a line is about its own step
         curve.append({**row, **sums})
-    found = []
-    for method in work.trained:
-        card = read_card(work.student_directory(method)) or {}
-        trained_as = card.get("trained_as", method.label)  # a student that several methods share was trained once
-        found.append(TrainingHistory(method.label, points[trained_as], card.get("examples")))
-    return found
+    sharing: defaultdict[str, list[str]] = defaultdict(list)  # a student that several methods share was trained once
+    examples: dict[str, int | None] = {}
+    for place in trained_places(work):
+        if card := read_card(place):
+            trained_as = card.get("trained_as") or card["method"]
+            sharing[trained_as].append(card["method"])
+            examples[trained_as] = card["examples"]
+    return [TrainingHistory(", ".join(names), points[first], examples[first]) for first, names in sharing.items()]
 
 
 def teacher_rationales(work: Workspace) -> dict[str, str]:
@@ -184,9 +221,14 @@ def teacher_rationales(work: Workspace) -> dict[str, str]:
     return {r.example_id: stored[r.key].text for r in requests if r.key in stored}
 
 
-def notes(work: Workspace) -> Sequence[str]:
+def notes(work: Workspace, rows: Sequence[MetricRow]) -> Sequence[str]:
     """What a reader should know first."""
     said = list(work.task.notes)
+    said += [
+        f"The students answered by {engine}: with rounded weights, not quite those that were trained."
+        for engine in sorted({row.engine for row in rows if row.engine})
+        if "int8" in engine
+    ]
     for method in work.trained:
         card = read_card(work.student_directory(method)) or {}
         said += [f"{method.label}: {finding}" for finding in card.get("smoke_check", [])]

@@ -111,7 +111,9 @@ def teacher_sampler(work: Workspace, model: LanguageModel, settings: TeacherSett
     return Sampler(
         work.store,
         model,
-        run=work.key,
+        run=work.account,
+        turn=lambda: work.alone("teacher"),
+        told=work.count_replies,
         limits=CallLimits(
             retries=teacher.retries,
             requests_per_minute=teacher.requests_per_minute,
@@ -244,7 +246,7 @@ def curate_replies(work: Workspace, processes: int | None = None) -> None:
         stored,
         settings,
         verify=bool(settings.verify),
-        seed=work.config.seed,
+        seed=drawing_seed(work, settings),
         processes=processes or _worth_processes(work, settings),
     )
     directory = work.directory
@@ -281,6 +283,11 @@ def curate_replies(work: Workspace, processes: int | None = None) -> None:
     reasons = " · ".join(f"{reason} {count:,}" for reason, count in dropped.most_common()) or "nothing dropped"
     work.progress.finish(f"kept {stored.answered - dropped.total():,} of {stored.answered:,} rationales   {reasons}")
     note_missing_reasoning(settings, without_reasoning, stored.answered, work.progress)
+
+
+def drawing_seed(work: Workspace, settings: CurationSettings) -> int:
+    """The seed of what curation draws at random."""
+    return work.config.seed if settings.seed is None else settings.seed
 
 
 def _worth_processes(work: Workspace, settings: CurationSettings) -> int:
@@ -340,7 +347,8 @@ def kept_for(work: Workspace, method: Method, rationales: Sequence[Rationale]) -
         return list(rationales)
     settings = work.config.curation_for(method)
     samples = [*rationales, *(counted_only(work) if settings.select == "open-endedness" else ())]
-    return curate(samples, work.task.train, settings, verify=bool(settings.verify), seed=work.config.seed).kept
+    seed = drawing_seed(work, settings)
+    return curate(samples, work.task.train, settings, verify=bool(settings.verify), seed=seed).kept
 
 
 def counted_only(work: Workspace) -> list[Rationale]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,21 +11,32 @@ from pathlib import Path
 from symdistill.errors import ConfigError
 from symdistill.methods import Method
 from symdistill.methods.nesycd import Nesycd
+from symdistill.methods.skintern import Skintern
+from symdistill.models.llmlingua import check_llmlingua
 from symdistill.progress import Progress, Silent
 from symdistill.prompts import Demonstration, read_demonstrations
+from symdistill.records import Completion
+from symdistill.runs.commons import Commons
 from symdistill.runs.config import RunConfig
 from symdistill.runs.directory import RunDirectory, identity_key
 from symdistill.sampling.store import ResponseStore
+from symdistill.students.settings import Engine
 from symdistill.tasks.loading import Task, load_task
 
 
 @dataclass
 class Workspace:
-    """One claimed run. Everything costly in it is made on first use."""
+    """One claimed run. Everything costly in it is made on first use.
+
+    `commons` is what it shares with others as a cell of a grid.
+    """
 
     config: RunConfig
     directory: RunDirectory
     progress: Progress = field(default_factory=Silent)
+    commons: Commons | None = None
+    replies: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Dollars and tokens of every reply of a teacher that this process has looked at, by request key."""
 
     @cached_property
     def methods(self) -> list[Method]:
@@ -61,17 +72,50 @@ class Workspace:
 
     @property
     def key(self) -> str:
-        """What replies bought for this run are booked under."""
+        """The content key of the run's configuration."""
         return identity_key(self.config, self.directory.path)
+
+    @property
+    def account(self) -> str:
+        """What the teacher's replies are booked under, and so count against one budget."""
+        return self.commons.account if self.commons else self.key
+
+    def count_replies(self, completions: Mapping[str, Completion]) -> None:
+        """Remember what replies of a teacher have cost, whoever bought them."""
+        for key, reply in completions.items():
+            self.replies[key] = (reply.cost_usd, reply.prompt_tokens + reply.completion_tokens)
+
+    def alone(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """A block that no other cell of the grid is in at the same time."""
+        return self.commons.alone(name) if self.commons else contextlib.nullcontext()
 
     def student_directory(self, method: Method) -> Path:
         return self.directory.student(method.label, alone=len(self.trained) == 1)
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What answers for this run's students: PyTorch until another is named, or chosen for an evaluation."""
+        return "ctranslate2" if self.config.student.engine == "ctranslate2" else "torch"
+
     def check(self) -> None:
-        """What can be known to be wrong before anything is spent. Raises ConfigError."""
+        """What can be known to be wrong before anything is spent.
+
+        Raises:
+            ConfigError: keys do not fit together. PrerequisiteError: the engine is not installed.
+            DataError: a corpus is not there.
+        """
+        from symdistill.runs.engines import check_engine
+        from symdistill.runs.reading import check_reading
+        from symdistill.runs.reinforcing import check_rewards
+
+        check_engine(self.config, self.methods)
+        check_reading(self)
+        check_rewards(self)
         for method in self.methods:
             if isinstance(method, Nesycd):
-                self._check_knowledge(method)
+                self._check_knowledge(method, "the student's mistakes")
+            if isinstance(method, Skintern):
+                self._check_scaffold(method)
         if self.config.evaluation.teacher and not self.config.teacher.model:
             raise ConfigError("`evaluation.teacher` is set, and no teacher is named.", "Set `teacher.model`.")
         if self.needs_teacher and not self.config.teacher.model:
@@ -81,7 +125,19 @@ class Workspace:
                 "Set `teacher.model`, for example openai:gpt-4o-mini, or `dataset` for rationales the rows carry.",
             )
 
-    def _check_knowledge(self, method: Nesycd) -> None:
+    def _check_scaffold(self, method: Skintern) -> None:
+        settings = method.settings
+        if method.kinds:
+            self._check_knowledge(method, "every question")
+            if settings.compressor_model is not None and settings.compressor == "llmlingua2":
+                check_llmlingua(settings.compressor_model)
+        if settings.examples and settings.embedding_model is not None and not settings.embedding_model.is_dir():
+            raise ConfigError(
+                f"There is no directory {settings.embedding_model} (`embedding_model` of {method.label}).",
+                "Name a sentence-transformers directory, or leave it out to compare words.",
+            )
+
+    def _check_knowledge(self, method: Nesycd | Skintern, about: str) -> None:
         path = self.config.knowledge.path
         if path is not None and not path.exists():
             raise ConfigError(
@@ -90,14 +146,19 @@ class Workspace:
             )
         if path is None and self.config.analysis_for(method).model in (None, "dataset"):
             raise ConfigError(
-                f"{method.label} asks a teacher about the student's mistakes, and `dataset` cannot answer.",
+                f"{method.label} asks a teacher about {about}, and `dataset` cannot answer.",
                 f"Name one that can: `analysis: {{model: openai:gpt-4o-mini}}` in the entry of {method.label}.",
             )
 
 
 @contextlib.contextmanager
 def workspace(
-    config: RunConfig, path: Path, progress: Progress | None = None, *, needs_method: bool = True
+    config: RunConfig,
+    path: Path,
+    progress: Progress | None = None,
+    *,
+    needs_method: bool = True,
+    commons: Commons | None = None,
 ) -> Iterator[Workspace]:
     """Claim a run directory for the length of the block.
 
@@ -110,7 +171,7 @@ def workspace(
         config.build_methods()
     directory = RunDirectory(path)
     with directory.claimed(config):
-        made = Workspace(config, directory, progress or Silent())
+        made = Workspace(config, directory, progress or Silent(), commons)
         try:
             yield made
         finally:

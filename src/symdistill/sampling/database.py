@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from symdistill.errors import StoreError
+from symdistill.errors import DamagedStore, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Database:
         kept = f" {self._schema.kept}" if writing else ""
         where = f"the {self._schema.what} {self.path}"
         if name in ("SQLITE_CORRUPT", "SQLITE_NOTADB") or name.startswith("SQLITE_CORRUPT_"):
-            return StoreError(f"Damaged: {where} ({error}).", self._schema.repair)
+            return DamagedStore(f"Damaged: {where} ({error}).", self._schema.repair)
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return StoreError(
                 f"Another process has locked {where} for {self._busy_seconds:g} s.{kept}",
@@ -146,7 +146,7 @@ class Database:
                 f"Cannot open {where} for writing ({error}).{kept}",
                 "Choose a file in a directory you can write to.",
             )
-        return StoreError(f"Cannot use {where} ({error}).{kept}")
+        return DamagedStore(f"Cannot use {where} ({error}).{kept}", self._schema.repair)
 
 
 def storable(text: str) -> str:

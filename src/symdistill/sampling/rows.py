@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from symdistill import content
-from symdistill.models.recording import sampling_from
+from symdistill.models.recording import first_from, first_values, sampling_from
 from symdistill.records import Completion, Failure, Sampling
 from symdistill.sampling.database import storable
 
@@ -25,14 +25,21 @@ def completion_row(reply: Completion) -> tuple[Any, ...]:
         reply.cost_usd,
         reply.seconds,
         None if reply.top_two is None else _packed([p for pair in reply.top_two for p in pair]),
+        None if reply.first is None else _first_json(reply.first),
     )
 
 
 def completion_from(row: Sequence[Any]) -> Completion:
-    key, text, reasoning, finish, prompt, completion, cached, logprobs, cost, seconds, top_two = row
+    key, text, reasoning, finish, prompt, completion, cached, logprobs, cost, seconds, top_two, first = row
     unpacked = None if logprobs is None else _unpacked(logprobs)
     pairs = None if top_two is None else _pairs(_unpacked(top_two))
-    return Completion(key, text, reasoning, finish, prompt, completion, cached, unpacked, cost, seconds, pairs)
+    stretch = None if first is None else first_from(json.loads(first), key)
+    return Completion(key, text, reasoning, finish, prompt, completion, cached, unpacked, cost, seconds, pairs, stretch)
+
+
+def _first_json(first: Completion) -> str:
+    """A first stretch as it would come back if it were a row of its own."""
+    return json.dumps(first_values(completion_from((first.key, *completion_row(first)))), separators=(",", ":"))
 
 
 def failure_row(failure: Failure) -> tuple[Any, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -78,8 +79,9 @@ class Sampler:
     """Asks `model`, keeps every reply in `store`, and never asks twice for what is there.
 
     `run` names whose spending counts against `budget`: that of earlier processes with the same name does. `price` is
-    the model's (see `prices.price_of`), None when unknown. A sampler owns an event loop; close it when done, which
-    also closes the model.
+    the model's (see `prices.price_of`), None when unknown. The model is asked inside `turn`, which may wait until
+    another process that asks under the same name has done so. `told` hears of every reply that is given out. A
+    sampler owns an event loop; close it when done, which also closes the model.
 
     Raises:
         ConfigError: a budget in dollars for a model whose price is unknown.
@@ -96,7 +98,11 @@ class Sampler:
         price: Price | None = None,
         retry_failures: bool = False,
         progress: Progress | None = None,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        told: Callable[[Mapping[str, Completion]], None] = lambda _: None,
     ) -> None:
+        self._turn = turn
+        self._told_of = told
         self._store = store
         self._model = model
         self._run = run
@@ -149,10 +155,14 @@ class Sampler:
         with self._one_at_a_time:
             planned = plan(requests, self._store, retry_failures=self._retry_failures)
             if planned.to_ask:
-                return self._ask(planned, stage)
+                with self._turn():
+                    planned = plan(requests, self._store, retry_failures=self._retry_failures)
+                    if planned.to_ask:  # nobody bought it in the meantime
+                        return self._ask(planned, stage)
         self._progress.start(stage, len(planned.requests), len(planned.requests))
         self._progress.finish(f"{_summary(planned, 0, len(planned.given_up))}, 0 to buy, $0.00")
         _refuse_nothing(planned.requests, planned.completions, planned.given_up)
+        self._told_of(planned.completions)
         return _sampled(planned, planned.completions, planned.given_up, Cost())
 
     def _ask(self, planned: Plan, stage: str) -> Sampled:
@@ -215,6 +225,7 @@ class Sampler:
                 "Continue with the same command.",
             )
         _refuse_nothing(planned.requests, completions, failures_now)
+        self._told_of(completions)
         return _sampled(planned, completions, failures_now, spent)
 
     def _told(self, problem: Exception, planned: Plan, dispatch: Dispatch) -> Exception:

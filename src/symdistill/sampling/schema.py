@@ -62,6 +62,8 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ),
     ),
     ("ALTER TABLE completions ADD COLUMN top_two BLOB",),
+    # The first stretch of a reply that has two, as JSON.
+    ("ALTER TABLE completions ADD COLUMN first TEXT",),
 )
 
 SCHEMA = Schema(

@@ -29,7 +29,7 @@ _CHUNK = 10_000
 _KNOWN_PROMPTS = 100_000
 _COMPLETION = (
     "key, text, reasoning, finish_reason, prompt_tokens, completion_tokens, cached_prompt_tokens, logprobs, "
-    "cost_usd, seconds, top_two"
+    "cost_usd, seconds, top_two, first"
 )
 _FAILURE = "key, kind, message, attempts, cost_usd, tokens"
 _LATEST_FAILURES = (
@@ -199,12 +199,12 @@ class ResponseStore:
             f"SELECT messages, t.* FROM ("
             f"SELECT {place}, 0 AS failed, {_COMPLETION}, NULL, NULL, NULL, NULL, NULL "
             f"FROM completions WHERE {chosen} UNION ALL "
-            f"SELECT {place}, 1, key, {'NULL, ' * 10}{_FAILURE[5:]} "
+            f"SELECT {place}, 1, key, {'NULL, ' * 11}{_FAILURE[5:]} "
             f"FROM failures WHERE {chosen} AND {_LATEST_FAILURES}"
             f") AS t JOIN prompts ON prompts.key = t.prompt ORDER BY prompt, model, sampling, failed, sample_index"
         )
         for messages, _, name, sampling, index, failed, *row in self._db.stream(query, (model, run)):
-            reply = Failure(row[0], *row[11:]) if failed else completion_from(row[:11])
+            reply = Failure(row[0], *row[12:]) if failed else completion_from(row[:12])
             try:
                 request = Request(
                     reply.key, name, messages_from(json.loads(messages)), parsed_sampling(sampling), index
@@ -264,7 +264,7 @@ class ResponseStore:
 
 _INSERT_COMPLETION = (
     f"INSERT INTO completions (key, prompt, model, sampling, sample_index, {_COMPLETION.removeprefix('key, ')}, run, "
-    f"created_at) VALUES ({', '.join('?' * 17)}) ON CONFLICT DO NOTHING"
+    f"created_at) VALUES ({', '.join('?' * 18)}) ON CONFLICT DO NOTHING"
 )
 _INSERT_FAILURE = (
     f"INSERT INTO failures (key, prompt, model, sampling, sample_index, {_FAILURE.removeprefix('key, ')}, run, "

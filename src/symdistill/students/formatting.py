@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from symdistill.errors import TrainingError
 from symdistill.models.chat import PromptFormat
@@ -13,12 +14,18 @@ from symdistill.records import Message, TrainingExample
 
 @dataclass(frozen=True, slots=True)
 class EncodedExample:
-    """Prompt and completion as ids, end of turn included. The first `prompt_length` ids are read, the rest learned."""
+    """Prompt and completion as ids, end of turn included. The first `prompt_length` ids are read, the rest learned.
+
+    What the reply begins with, where that is given, belongs to what is read. `question` names what the example is
+    about.
+    """
 
     input_ids: tuple[int, ...]
     prompt_length: int
     weight: float = 1.0
     group: str = "default"
+    question: str = ""
+    phase: int = 0
 
     @property
     def completion_length(self) -> int:
@@ -33,24 +40,27 @@ class EncodedExample:
 
 @dataclass(frozen=True, slots=True)
 class EncodedSet:
-    """What is left to train on. `too_long` examples were dropped; `longest` is the longest of them, in tokens."""
+    """What is left to train on. `too_long` examples were dropped; `longest` is the longest of them, in tokens, and
+    `too_long_in` says how many each phase lost."""
 
     examples: tuple[EncodedExample, ...]
     too_long: int = 0
     longest: int = 0
+    too_long_in: Mapping[int, int] = field(default_factory=dict)
 
 
 def encode_examples(form: PromptFormat, examples: Sequence[TrainingExample], max_length: int) -> EncodedSet:
     """Encode the examples; those above `max_length` tokens of prompt and completion are dropped and counted.
 
     Raises:
-        TrainingError: there are no examples, none is short enough, a completion is empty, a weight is no positive
-            number, or no label is left.
+        TrainingError: there are no examples, none of a phase is short enough, a completion is empty, a weight is no
+            positive number, or no label is left.
     """
     if not examples:
         raise TrainingError("There are no examples to train on.", "Check what curation dropped, and why.")
     prompts: dict[tuple[Message, ...], list[int]] = {}
     kept: list[EncodedExample] = []
+    lost: Counter[int] = Counter()
     longest = 0
     for example in examples:
         if not (math.isfinite(example.weight) and example.weight > 0):
@@ -60,24 +70,35 @@ def encode_examples(form: PromptFormat, examples: Sequence[TrainingExample], max
             )
         if example.prompt not in prompts:
             prompts[example.prompt] = form.encode_prompt(example.prompt)
-        prompt = prompts[example.prompt]
+        given = [token for piece in example.given for token in form.encode_completion(piece)]
+        read = [*prompts[example.prompt], *given]
         completion = form.encode_completion(example.completion)
         if not completion:
             raise TrainingError(
                 f"The training example of {example.example_id} has an empty completion: there is no label in it.",
                 "Leave out replies without text.",
             )
-        ids = (*prompt, *completion, form.end_of_turn)
+        ids = (*read, *completion, form.end_of_turn)
         if len(ids) > max_length:
             longest = max(longest, len(ids))
+            lost[example.phase] += 1
         else:
-            kept.append(EncodedExample(ids, len(prompt), example.weight, example.group))
+            kept.append(
+                EncodedExample(ids, len(read), example.weight, example.group, example.example_id, example.phase)
+            )
     if not kept:
         raise TrainingError(
             f"All {len(examples):,} training examples are longer than {max_length:,} tokens; no label is left.",
             "Raise `training.max_length`.",
         )
-    return EncodedSet(tuple(kept), len(examples) - len(kept), longest)
+    empty = sorted(lost.keys() - {e.phase for e in kept})
+    if empty:
+        raise TrainingError(
+            f"All {lost[empty[0]]:,} examples of step {empty[0] + 1} of the curriculum are longer than {max_length:,} "
+            f"tokens (the longest has {longest:,}).",
+            "Raise `training.max_length`, or put less before the question.",
+        )
+    return EncodedSet(tuple(kept), len(examples) - len(kept), longest, dict(sorted(lost.items())))
 
 
 def decoded_preview(form: PromptFormat, example: EncodedExample) -> str:

@@ -8,6 +8,8 @@ from pydantic import Field, PositiveInt
 
 from symdistill.settings import Settings
 
+Engine = Literal["torch", "ctranslate2"]
+
 
 class LoraSettings(Settings):
     """Low-rank adapters on every linear layer but the head; merged into the saved student."""
@@ -31,4 +33,7 @@ class StudentSettings(Settings):
     """Of the weights at inference; training keeps float32 masters."""
     batch_size: PositiveInt = 64
     """Sequences decoded together."""
+    engine: Literal["torch", "auto", "ctranslate2"] = "torch"
+    """What answers for a student. `ctranslate2`: int8 on the CPU, greedy replies only; `auto`: the faster of the two,
+    where both write the same replies to a few training questions."""
     trust_remote_code: bool = False

@@ -22,18 +22,20 @@ def smoke_check(
     questions: Sequence[tuple[Example, Sequence[Message]]],
     *,
     max_new_tokens: int = 256,
+    then: str = "",
     parse: Parse = parse_answer,
 ) -> list[str]:
     """What is wrong with the student's greedy replies to a few questions, one sentence a fault; empty if all is well.
 
-    Each question comes with the prompt the student is to read. `parse` finds the answer in a reply.
+    Each question comes with the prompt the student is to read. `then` is what a reply goes on from (see
+    `records.Sampling`). `parse` finds the answer in a reply.
 
     Raises:
         ModelError: the student cannot be asked at all.
     """
     if not questions:
         return []
-    sampling = Sampling(max_tokens=max_new_tokens)
+    sampling = Sampling(max_tokens=max_new_tokens, then=then)
     requests = [content.request(model.name, prompt, sampling, 0, example.id) for example, prompt in questions]
     replies = ask(model, requests)
     endless, silent, circling, failed = [], [], [], []
@@ -41,13 +43,14 @@ def smoke_check(
         if not isinstance(reply, Completion):
             failed.append(reply.message)
             continue
-        loop = repetition(reply.text)
+        text = reply.text if reply.first is None else then + reply.text
+        loop = (repetition(reply.first.text) if reply.first else None) or repetition(text)
         if loop is not None:
             circling.append(loop)
         if reply.finish_reason == "length":
             endless.append(example.id)
-        elif parse(reply.text, example.answer_type, example.choices) is None:
-            silent.append(" ".join(reply.text.split()))
+        elif parse(text, example.answer_type, example.choices) is None:
+            silent.append(" ".join(text.split()))
     of = f"of {len(questions)} replies"
     findings = []
     if failed:

@@ -16,7 +16,7 @@ from symdistill.tasks.examples import Tally, build_examples, infer_types
 from symdistill.tasks.files import read_hub, read_rows
 from symdistill.tasks.procedural import PREFIX, make_drafts
 from symdistill.tasks.settings import TaskSettings
-from symdistill.tasks.splitting import draw, with_twins
+from symdistill.tasks.splitting import draw, fraction_of, with_twins
 
 __all__ = ["Overlap", "Task", "load_task"]
 
@@ -66,6 +66,7 @@ def load_task(settings: TaskSettings, seed: int = 0) -> Task:
 
     rows = _of_tasks(built(main), settings, source)
     train, evaluation = _split(rows, _of_tasks(built(apart), settings, str(settings.eval_path)), settings, seed, notes)
+    train = _without_held_out(train, evaluation, settings, notes)
     unlabelled = sum(example.answer is None for example in evaluation)
     if unlabelled:
         evaluation = [example for example in evaluation if example.answer is not None]
@@ -82,6 +83,8 @@ def load_task(settings: TaskSettings, seed: int = 0) -> Task:
         train = list(kept)
     if settings.limit is not None:
         train, _ = draw(train, settings.limit, seed, "limit", pairs=False)
+    if settings.fraction < 1:
+        train = fraction_of(train, settings.fraction, seed)
     if settings.eval_limit is not None:
         evaluation, _ = draw(evaluation, settings.eval_limit, seed, "eval_limit")
     if not train and not evaluation:
@@ -165,6 +168,21 @@ def _split(
     kept = [e for e in rows if e.id not in away]
     _note_unused(notes, len(rows) - len(kept) - len(held_out), "rows are contrast twins of held-out questions")
     return kept, held_out
+
+
+def _without_held_out(
+    train: list[Example], evaluation: list[Example], settings: TaskSettings, notes: list[str]
+) -> list[Example]:
+    """The training questions without those of tasks that are only judged on."""
+    known = sorted({example.task for example in (*train, *evaluation)})
+    for name in settings.held_out:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"Did you mean `{close[0]}`?" if close else f"The tasks: {', '.join(known)}."
+            raise ConfigError(f"`task.held_out` names `{name}`, which no question belongs to.", hint)
+    kept = [example for example in train if example.task not in settings.held_out]
+    _note_unused(notes, len(train) - len(kept), "training rows are of tasks that are only judged on")
+    return kept
 
 
 def _note_unused(notes: list[str], count: int, why: str) -> None:

@@ -31,6 +31,8 @@ class TaskSettings(Settings):
     """What to do, said before every question; it takes the place of the rows' own."""
     limit: PositiveInt | None = None
     """At most so many training questions (a seeded draw)."""
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    """The share of each task's training questions that is learned from, seeded: a smaller share is part of a larger."""
     eval_limit: PositiveInt | None = None
     size: PositiveInt = 500
     """Generated questions in all, the held-out ones among them."""
@@ -40,5 +42,7 @@ class TaskSettings(Settings):
     """Options that differ for the evaluation questions, for a test outside the training distribution."""
     tasks: tuple[str, ...] = ()
     """Keep only rows whose `task` is one of these."""
+    held_out: tuple[str, ...] = ()
+    """Tasks that are judged on and never learned from: out of domain."""
     eval_fraction: float = Field(default=0.2, gt=0, lt=1)
     decontaminate: bool = True

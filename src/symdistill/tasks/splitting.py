@@ -44,6 +44,26 @@ def draw(
     return drawn, [example for at, example in enumerate(examples) if at not in chosen]
 
 
+def fraction_of(examples: Sequence[Example], fraction: float, seed: int) -> list[Example]:
+    """`fraction` of each task's examples, rounded, one at least; in the order given.
+
+    Of one seed, a smaller share is part of every larger one. Contrast pairs stay whole, so there can be a few more.
+    """
+    groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for at, example in enumerate(examples):
+        groups[example.task][example.contrast_of or example.id].append(at)
+    chosen: set[int] = set()
+    for roots in groups.values():
+        wanted = max(1, round(fraction * sum(map(len, roots.values()))))
+        taken = 0
+        for root in sorted(roots, key=lambda root: _rank(seed, "fraction", root)):
+            if taken >= wanted:
+                break
+            chosen.update(roots[root])
+            taken += len(roots[root])
+    return [example for at, example in enumerate(examples) if at in chosen]
+
+
 def _shares(sizes: Sequence[int], count: int, tasks: Sequence[str], seed: int) -> list[int]:
     """`count` spread over the tasks by size: whole parts first, then the largest remainders."""
     total = sum(sizes)

@@ -115,21 +115,25 @@ class ExampleDataset(Dataset[EncodedExample]):
 
 
 class PromptGroupedBatches(Sampler[list[int]]):
-    """Batches of examples, those of one prompt together, in an order that depends on seed and epoch alone.
+    """Batches of examples, those about one question together, in an order that depends on seed and epoch alone.
 
-    Each epoch the prompts are shuffled, and so are the examples of each; the sequence is cut into pieces of
-    `SORTED_BATCHES` batches, each piece sorted by length and cut into batches, and the batches shuffled again. A prompt
-    with more examples than are left in a batch goes on in the next. A batch that is not full comes last: accelerate,
-    which deals batches out to several processes, takes the first that is not full for the end.
+    Each epoch the questions are shuffled, and so are the examples of each; the sequence is cut into pieces of
+    `SORTED_BATCHES` batches, each piece sorted by length and cut into batches, and the batches shuffled again. A
+    question with more examples than are left in a batch goes on in the next. A batch that is not full comes last:
+    accelerate, which deals batches out to several processes, takes the first that is not full for the end.
+
+    Long and short groups of a method, explanations and answers, say, would else come in batches of their own, and a
+    step would hold one of them: its loss would not be the weighted sum.
     """
 
     def __init__(self, examples: Sequence[EncodedExample], batch_size: int, seed: int) -> None:
         self.batch_size = batch_size
         self.drop_last = False
         self._lengths = [len(e.input_ids) for e in examples]
-        prompts: dict[tuple[int, ...], list[int]] = {}
+        prompts: dict[str | tuple[int, ...], list[int]] = {}
         for index, example in enumerate(examples):
-            prompts.setdefault(example.input_ids[: example.prompt_length], []).append(index)
+            about = example.question or example.input_ids[: example.prompt_length]
+            prompts.setdefault(about, []).append(index)
         self._prompts = list(prompts.values())
         self._seed = seed
         self._epoch = 0

@@ -21,7 +21,7 @@ LAYOUT = frozenset(
 
 class TrainingSettings(Settings):
     """How the student is trained. A step counts examples: `per_device_train_batch_size` times
-    `gradient_accumulation_steps` of them, those of one prompt together, whatever their layout in memory."""
+    `gradient_accumulation_steps` of them, those of one question together, whatever their layout in memory."""
 
     learning_rate: PositiveFloat = 2.0e-4
     num_train_epochs: PositiveFloat = 3.0
@@ -56,7 +56,34 @@ class TrainingSettings(Settings):
     logging_steps: PositiveInt = 1
     """Steps between two lines of training.jsonl; a line speaks of all steps since the one before."""
     early_stopping_patience: PositiveInt | None = None
-    """Stop after so many epochs without a better dev accuracy; the dev questions are cut from train."""
+    """Stop after so many epochs without a better dev accuracy; the dev questions are cut from train. Of a curriculum
+    only the epochs of its last step count."""
     dev_fraction: float = Field(default=0.1, gt=0, lt=1)
     seed: int | None = None
     """None: the run's seed."""
+
+
+class RerankerSettings(Settings):
+    """How a reranker of passages is trained (see `training.reranker`)."""
+
+    tau_rationale: PositiveFloat = 1.0
+    """τ1: how much the best passages of a rationale stand out."""
+    tau_score: PositiveFloat = 0.05
+    """τ2, for scores between -1 and 1, where its learning starts."""
+    lexical: NonNegativeFloat = 0.25
+    """β, the share of BM25(q) in a passage's score, where its learning starts; 0: none, and none is learned."""
+    each: PositiveInt = 32
+    """Candidates of a training question: so many for its rationale, and as many for the question."""
+    sampled: int | None = Field(default=None, ge=2)
+    """Candidates compared in one step; None: all, and 8 where an encoder is trained."""
+    num_epochs: PositiveInt = 3
+    batch_size: PositiveInt = 16
+    """Rationales of one step."""
+    learning_rate: PositiveFloat | None = None
+    """None: 2e-3 for the maps over the student's token vectors, 5e-5 for an encoder."""
+    width: PositiveInt = 128
+    """Dimensions the student's token vectors are reduced to."""
+    max_tokens: PositiveInt = 256
+    """Tokens of a question or a passage that count."""
+    held_out: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the questions the reranker does not learn from, to measure it on."""

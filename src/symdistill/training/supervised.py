@@ -97,11 +97,12 @@ def train(
     `checkpoint_dir` belongs to this training alone, with these examples and settings: where it holds a checkpoint,
     training goes on from it and ends with the same weights. It is left to the caller to remove. `group_weights` are
     the λ of `losses`; groups not named weigh 1. `dev_accuracy` is given the model after each epoch; the weights with
-    the best result are saved.
+    the best result are saved. Examples of several phases make a curriculum (see `curriculum`); dev accuracy is then
+    measured after the epochs of the last phase alone, so that nothing stops, or is chosen, before it.
 
     Raises:
         TrainingError: nothing to learn from, a loss that is no number, or nowhere to write.
-        ConfigError: a setting transformers refuses. PrerequisiteError: peft is missing.
+        ConfigError: a setting transformers refuses, or fewer epochs than phases. PrerequisiteError: peft is missing.
         Interrupted: Ctrl-C; a checkpoint is kept.
     """
     progress = progress or Silent()
@@ -259,9 +260,11 @@ def _introduce(student: Student, examples: Sequence[TrainingExample], encoded: E
     ):
         progress.note(f"  template: {difference}")
     if encoded.too_long:
+        steps = ", ".join(f"{count:,} of step {phase + 1}" for phase, count in encoded.too_long_in.items())
         progress.note(
             f"  {encoded.too_long:,} of {len(examples):,} examples were dropped as too long "
             f"(the longest has {encoded.longest:,} tokens; see `training.max_length`)"
+            + (f": {steps} of the curriculum" if any(e.phase for e in examples) else "")
         )
 
 
@@ -334,7 +337,7 @@ def _result(
     final = [r["loss"] for r in history[-_FINAL_STEPS:]]
     return TrainingResult(
         steps=trainer.state.global_step,
-        epochs=float(trainer.state.epoch or 0.0),
+        epochs=trainer.epochs,
         final_loss=sum(final) / max(1, len(final)),
         tokens=sum(r["tokens"] for r in history),
         seconds=sum(r["seconds"] for r in history),

@@ -23,6 +23,7 @@ from symdistill.errors import TrainingError
 from symdistill.progress import Progress
 from symdistill.students.formatting import EncodedExample
 from symdistill.training.collation import Batch, Collator, ExampleDataset, PromptGroupedBatches
+from symdistill.training.curriculum import Curriculum
 from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
 from symdistill.training.losses import CompletionLoss, group_sizes
@@ -43,6 +44,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
     With `bf16` the model computes with bfloat16 weights over float32 masters (`masters`); where several processes
     share or exchange weights, under autocast over float32 ones. Autocast is entered here rather than through
     accelerate, which would leave its wrapper around the model's forward. `close` ends it.
+
+    Where the examples have several phases, the loop sees a single epoch: all batches of the `Curriculum`.
     """
 
     loss_is_scaled_for_ga = True
@@ -72,6 +75,17 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         super().__init__(model=model, args=args, train_dataset=ExampleDataset(examples), data_collator=collator)
         self._examples = examples
         self._step_examples = args.per_device_train_batch_size * accumulation
+        self.curriculum: Curriculum | None = None
+        if len({e.phase for e in examples}) > 1:
+            self.curriculum = Curriculum(
+                examples,
+                self._step_examples,
+                args.seed,
+                epochs=args.num_train_epochs,
+                max_steps=args.max_steps,
+                processes=self.accelerator.num_processes,
+            )
+            self.args.num_train_epochs, self.args.max_steps = 1.0, -1
         lambdas = torch.tensor([group_weights.get(g, 1.0) for g in groups], dtype=torch.float64)
         # Sharded weights are whole only inside the model's own forward pass.
         whole = not sharded(self.accelerator)
@@ -121,11 +135,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         return self.accelerator.clip_grad_norm_(self._masters.trained(), self.args.max_grad_norm)
 
     def get_train_dataloader(self) -> DataLoader[EncodedExample]:
-        loader = DataLoader(
-            self.train_dataset,
-            batch_sampler=PromptGroupedBatches(self._examples, self._step_examples, self.args.seed),
-            collate_fn=self.data_collator,
-        )
+        batches = self.curriculum or PromptGroupedBatches(self._examples, self._step_examples, self.args.seed)
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
         prepared: DataLoader[EncodedExample] = self.accelerator.prepare(loader)
         return prepared
 
@@ -205,6 +216,21 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         with self.as_it_was():
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
+    @property
+    def epochs(self) -> float:
+        """The epochs trained so far."""
+        if self.curriculum is not None:
+            return self.curriculum.epochs_after(self.state.global_step)
+        return float(self.state.epoch or 0.0)
+
+    @property
+    def to_be_measured(self) -> bool:
+        """Whether an epoch has ended after which dev accuracy counts: with a curriculum, one of its last phase."""
+        step, curriculum = self.state.global_step, self.curriculum
+        if curriculum is not None:
+            return curriculum.ends_with(step) and curriculum.at(step).phase == curriculum.phases - 1
+        return step >= self.state.max_steps or math.isclose(self.state.epoch, round(self.state.epoch), abs_tol=1e-9)
+
     def start_clock(self) -> None:
         """The next logged step begins now."""
         self._unlogged_tokens, self._since = 0, time.monotonic()
@@ -245,7 +271,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
 
 
 class StepCallback(TrainerCallback):  # type: ignore[misc]
-    """Reports each step, measures dev accuracy after each epoch, and stops at a step's end when asked to."""
+    """Reports each step, measures dev accuracy after epochs that count, and stops at a step's end when asked to."""
 
     def __init__(self, trainer: CompletionTrainer, progress: Progress, label: str, dev: DevWatch | None) -> None:
         self.stop_asked = False
@@ -256,17 +282,27 @@ class StepCallback(TrainerCallback):  # type: ignore[misc]
         self._began = 0.0
         self._first = 0
         self._tokens = 0
+        self._phase: int | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._began, self._first, self._tokens = time.monotonic(), state.global_step, 0
         self._progress.start(f"training {self._label}".strip(), total=state.max_steps, done=state.global_step)
         self._trainer.start_clock()
 
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        curriculum = self._trainer.curriculum
+        if curriculum is not None and (phase := curriculum.at(state.global_step + 1).phase) != self._phase:
+            self._phase = phase
+            self._progress.note(
+                f"            {self._label} step {phase + 1} of {curriculum.phases} of the curriculum: "
+                f"{curriculum.size(phase):,} examples"
+            )
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         last = state.global_step >= state.max_steps
         control.should_log = control.should_log or last
         self._report(state)
-        if self._dev is not None and (last or math.isclose(state.epoch, round(state.epoch), abs_tol=1e-9)):
+        if self._dev is not None and self._trainer.to_be_measured:
             control.should_training_stop = self._measure(state.global_step) or control.should_training_stop
             control.should_save = True
         if self.stop_asked:
@@ -279,8 +315,11 @@ class StepCallback(TrainerCallback):  # type: ignore[misc]
         self._tokens += self._trainer.step_tokens
         seconds = max(time.monotonic() - self._began, 1e-9)
         left = round(seconds / (state.global_step - self._first) * (state.max_steps - state.global_step))
+        curriculum = self._trainer.curriculum
+        phase = {} if curriculum is None else {"phase": f"{(self._phase or 0) + 1}/{curriculum.phases}"}
         self._progress.advance(
             1,
+            **phase,
             loss=f"{self._trainer.step_loss:.3f}",
             speed=f"{self._tokens / seconds:,.0f} tok/s",
             left=f"{left // 60}:{left % 60:02d}",

@@ -86,8 +86,8 @@ class Pool:
         if self._live:
             started = time.perf_counter()
             logits = self._network.step(
-                [entry.row.tokens[-1] for entry in self._live],
-                [len(entry.prompt) + len(entry.row.tokens) - 1 for entry in self._live],
+                [entry.row.fed[-1] for entry in self._live],
+                [entry.row.position for entry in self._live],
                 self._slots,
             )
             over = self._advance(self._live, logits, started)

@@ -20,15 +20,25 @@ _ROWS_AT_ONCE = 16
 def advance(rows: Sequence[Row], logits: torch.Tensor, end_ids: frozenset[int]) -> list[bool]:
     """Draw the next token of each row from its logits `[rows, vocabulary]`; say which replies are over.
 
+    A row that is reading takes its next token as it is given.
+
     Raises:
         ModelError: the logits are no numbers.
     """
-    over: list[bool] = []
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        some = rows[start : start + _ROWS_AT_ONCE]
+    drawing = [i for i, row in enumerate(rows) if not row.reading]
+    if len(drawing) < len(rows):
+        for row in rows:
+            if row.reading:
+                row.read()
+        logits = logits[torch.tensor(drawing, dtype=torch.long, device=logits.device)]
+    over = [False] * len(rows)
+    for start in range(0, len(drawing), _ROWS_AT_ONCE):
+        places = drawing[start : start + _ROWS_AT_ONCE]
+        some = [rows[place] for place in places]
         tokens, logprobs, pairs = _draw(some, logits[start : start + _ROWS_AT_ONCE].float())
-        given = zip(some, tokens.tolist(), logprobs.tolist(), pairs, strict=True)
-        over += [row.add(token, logprob, end_ids, pair) for row, token, logprob, pair in given]
+        drawn = zip(places, tokens.tolist(), logprobs.tolist(), pairs, strict=True)
+        for place, token, logprob, pair in drawn:
+            over[place] = rows[place].add(token, logprob, end_ids, pair)
     return over
 
 

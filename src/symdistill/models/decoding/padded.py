@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from symdistill.models.decoding.drawing import advance, top_two
-from symdistill.models.decoding.jobs import Job, Row
+from symdistill.models.decoding.jobs import Row
 
 CHUNK_TOKENS = 16_384
 """Prompt tokens, padding included, of one chunk: it bounds the memory of a batch of long prompts."""
@@ -94,7 +94,7 @@ class Padded:
                 mask, lengths = mask[index], lengths[index]
                 rows = [rows[i] for i in keep]
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-            tokens = torch.tensor([row.tokens[-1] for row in rows], device=device)
+            tokens = torch.tensor([row.fed[-1] for row in rows], device=device)
             logits = self._forward(tokens[:, None], mask, lengths[:, None], cache)
             lengths = lengths + 1
 
@@ -110,15 +110,23 @@ class Padded:
         return logits
 
     def _generate(self, row: Row) -> None:
-        """The row's whole reply with the model's own `generate`."""
-        job: Job = row.job
+        """The row's whole reply with the model's own `generate`, which reads all again for a second stretch."""
+        while not self._generate_stretch(row):
+            row.reads_again = True
+            while row.reading:
+                row.read()
+
+    def _generate_stretch(self, row: Row) -> bool:
+        """The tokens up to the end of a stretch; whether it is the last."""
+        job, turned = row.job, row.turned
+        ids = [*job.prompt, *row.fed]
         sampled = {"temperature": job.temperature, "top_k": job.top_k, "top_p": job.top_p}
         with torch.random.fork_rng(devices=_cuda_devices(self._model.device)):
-            torch.manual_seed(job.seed)
+            torch.manual_seed(job.seed + len(row.fed))
             out = self._model.generate(
-                input_ids=torch.tensor([job.prompt], device=self._model.device),
-                attention_mask=torch.ones(1, len(job.prompt), dtype=torch.long, device=self._model.device),
-                max_new_tokens=job.max_tokens,
+                input_ids=torch.tensor([ids], device=self._model.device),
+                attention_mask=torch.ones(1, len(ids), dtype=torch.long, device=self._model.device),
+                max_new_tokens=row.room,
                 do_sample=job.temperature > 0,
                 eos_token_id=sorted(self._end_ids),
                 pad_token_id=min(self._end_ids, default=0),
@@ -126,11 +134,13 @@ class Padded:
                 return_dict_in_generate=True,
                 **(sampled if job.temperature > 0 else {}),
             )
-        for token, logits in zip(out.sequences[0, len(job.prompt) :].tolist(), out.logits, strict=True):
+        for token, logits in zip(out.sequences[0, len(ids) :].tolist(), out.logits, strict=True):
             wide = logits[:1].float()
             [pair] = top_two([row], wide)
-            if row.add(token, float(wide[0].log_softmax(-1)[token]), self._end_ids, pair):
-                break
+            over = row.add(token, float(wide[0].log_softmax(-1)[token]), self._end_ids, pair)
+            if over or row.turned != turned:
+                return over
+        return True
 
 
 def _left_padded(prompts: Sequence[tuple[int, ...]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

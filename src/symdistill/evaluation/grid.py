@@ -1,0 +1,184 @@
+"""A grid of runs put together: the arms of one student and one share of the data beside each other, each against the
+baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from symdistill.errors import DataError
+from symdistill.evaluation.comparison import BASELINE_METHOD
+from symdistill.evaluation.grid_arms import Arm, ArmMaker, CellResult, arms_of
+from symdistill.evaluation.metrics import TEACHER
+from symdistill.evaluation.seeds import SeedDifference, seed_difference
+from symdistill.evaluation.statistics import holm
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """An arm against another one of its panel; `p_holm` is corrected for all the comparisons of that list."""
+
+    first: Arm
+    second: Arm
+    found: SeedDifference
+    p_holm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What one student reached with one share of the data: the arms beside each other.
+
+    `against` are the arms against the baseline's, `pairs` each arm against each. `fraction` is None where nothing in
+    the grid depends on it.
+    """
+
+    student: str
+    fraction: float | None
+    arms: tuple[Arm, ...]
+    baselines: tuple[Arm, ...]
+    against: tuple[Against, ...]
+    pairs: tuple[Against, ...]
+
+    def name(self, arm: Arm) -> str:
+        """The shortest name that no other arm of the panel has."""
+        return arm.name if sum(other.name == arm.name for other in self.arms) == 1 else arm.label
+
+    def versus(self, arm: Arm) -> Against | None:
+        """The arm's comparison with the baseline."""
+        return next((a for a in self.against if a.first is arm), None)
+
+
+@dataclass(frozen=True, slots=True)
+class GridResult:
+    """The whole grid. All arms are about the same `n` questions; `panels` begin with the largest share of the data."""
+
+    cells: tuple[CellResult, ...]
+    arms: tuple[Arm, ...]
+    panels: tuple[Panel, ...]
+    n: int
+    baseline: str
+    confidence: float
+    domains: tuple[tuple[str, ...], tuple[str, ...]]
+    """The tasks in domain and out of domain; both empty where it is not known what was learned from."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def students(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(panel.student for panel in self.panels))
+
+    @property
+    def main(self) -> tuple[Panel, ...]:
+        """One panel a student: that of the largest share of the data."""
+        first = {panel.student: panel for panel in reversed(self.panels)}
+        return tuple(first[student] for student in self.students)
+
+    @property
+    def seeds(self) -> int:
+        """The most seeds of an arm."""
+        return max((len(arm.seeds) for arm in self.arms), default=0)
+
+
+def gather(cells: Sequence[CellResult], *, baseline: str | None = None, confidence: float = 0.95) -> GridResult:
+    """Put cells together. Arms keep the order of their first cells.
+
+    Only questions that every finished cell answered, with the same gold answer, are counted. `baseline` is a method;
+    None: `label-only` where there is one, else the first that is finished.
+
+    Raises:
+        DataError: no question is common to all finished cells, or there is no method `baseline`.
+    """
+    shared, notes = _shared(cells)
+    learned = [cell.train_tasks for cell in cells if cell.train_tasks is not None]
+    known = frozenset[str]().union(*learned) if learned else None
+    tasks = _tasks(cells, shared)
+    make = ArmMaker(shared, tasks, _contrasts(cells), known, confidence)
+    arms = arms_of(cells, make)
+    base = _baseline(arms, baseline)
+    panels = tuple(
+        _panel(student, fraction, arms, base, confidence)
+        for student in dict.fromkeys(arm.student for arm in arms if arm.method != TEACHER)
+        for fraction in _fractions(arms)
+    )
+    present = sorted(set(tasks.values()))
+    domains: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    if known is not None:
+        domains = (tuple(t for t in present if t in known), tuple(t for t in present if t not in known))
+    return GridResult(tuple(cells), tuple(arms), panels, len(shared), base, confidence, domains, tuple(notes))
+
+
+def _fractions(arms: Sequence[Arm]) -> list[float | None]:
+    found = sorted({arm.fraction for arm in arms if arm.fraction is not None}, reverse=True)
+    return list(found) or [None]
+
+
+def _panel(student: str, fraction: float | None, arms: Sequence[Arm], baseline: str, confidence: float) -> Panel:
+    here = [
+        arm for arm in arms if arm.method == TEACHER or (arm.student == student and arm.fraction in (None, fraction))
+    ]
+    contenders = [arm for arm in here if arm.verdicts is not None and arm.method != TEACHER]
+    bases = [arm for arm in contenders if arm.method == baseline]
+    matched = [(arm, _match(arm, bases)) for arm in contenders if bases]
+    against = _corrected([(arm, base) for arm, base in matched if arm is not base], confidence)
+    pairs = _corrected([(second, first) for first, second in combinations(contenders, 2)], confidence)
+    used = tuple(dict.fromkeys(base for _, base in matched))
+    return Panel(student, fraction, tuple(here), used, against, pairs)
+
+
+def _match(arm: Arm, bases: Sequence[Arm]) -> Arm:
+    """The arm of the baseline that differs least from `arm` in what is varied; greedy decoding before a vote."""
+
+    def likeness(base: Arm) -> tuple[bool, int, bool]:
+        same = sum(arm.vary.get(key) == value for key, value in base.vary.items())
+        return (base is arm, same, base.decoding == "greedy")
+
+    return max(bases, key=likeness)
+
+
+def _corrected(pairs: Sequence[tuple[Arm, Arm]], confidence: float) -> tuple[Against, ...]:
+    found = []
+    for first, second in pairs:
+        assert first.verdicts is not None
+        assert second.verdicts is not None
+        found.append(seed_difference(first.verdicts, second.verdicts, confidence))
+    adjusted = holm([one.p for one in found])
+    return tuple(Against(a, b, one, p) for (a, b), one, p in zip(pairs, found, adjusted, strict=True))
+
+
+def _baseline(arms: Sequence[Arm], wanted: str | None) -> str:
+    methods = [arm.method for arm in arms if arm.method != TEACHER]
+    if wanted is not None and wanted not in methods:
+        known = ", ".join(dict.fromkeys(methods))
+        raise DataError(f"There is no `{wanted}` among the methods.", f"The baseline can be one of: {known}.")
+    done = [arm.method for arm in arms if arm.method != TEACHER and arm.whole is not None]
+    return wanted or (BASELINE_METHOD if BASELINE_METHOD in done else next(iter(done), methods[0] if methods else ""))
+
+
+def _shared(cells: Sequence[CellResult]) -> tuple[list[str], list[str]]:
+    """Ids of the questions that every finished cell answered, sorted, and what to say about the others."""
+    found = [e for cell in cells for e in cell.evidence]
+    if not found:
+        return [], []
+    common = set(found[0].verdicts).intersection(*(e.verdicts for e in found))
+    same = sorted(i for i in common if len({e.golds.get(i) for e in found}) == 1)
+    counts = {len(e.verdicts) for e in found}
+    notes = []
+    if counts != {len(same)}:
+        notes.append(
+            f"The runs were not asked the same questions ({min(counts):,} to {max(counts):,} each); compared are the "
+            f"{len(same):,} that all answered, with the same gold answer."
+        )
+    if not same:
+        raise DataError(
+            "No question was answered by all finished runs.", "Compare runs that were evaluated on the same questions."
+        )
+    return same, notes
+
+
+def _tasks(cells: Sequence[CellResult], shared: Sequence[str]) -> dict[str, str]:
+    found = {i: task for cell in cells for e in cell.evidence for i, task in e.tasks.items()}
+    return {i: found[i] for i in shared if i in found}
+
+
+def _contrasts(cells: Sequence[CellResult]) -> dict[str, str]:
+    return {i: original for cell in cells for e in cell.evidence for i, original in e.contrasts.items()}

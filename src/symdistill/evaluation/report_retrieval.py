@@ -1,0 +1,58 @@
+"""The report's section on passages: what is read, and how much of what rationales find their questions find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symdistill.evaluation.figures import NOTHING, clean, count, percent, points
+from symdistill.evaluation.recall import Mean, RecallRow
+from symdistill.evaluation.report_data import RetrievalSummary
+from symdistill.evaluation.tables import Table
+
+
+def retrieval_section(summary: RetrievalSummary) -> Mapping[str, Any]:
+    """One sentence about the passages, one about the reranker, and recall before and after it."""
+    return {
+        "method": clean(summary.method, 80),
+        "read": _read(summary),
+        "reranker": _reranker(summary),
+        "recall": _recall(summary.rows) if summary.rows else [],
+        "n": summary.rows[0].n if summary.rows else 0,
+    }
+
+
+def _read(summary: RetrievalSummary) -> str:
+    before = "one passage" if summary.read == 1 else f"{summary.read} passages"
+    return (
+        f"Before each question stand {before} of at most {summary.words} words, out of {count(summary.passages)} from "
+        f"{count(summary.documents)} documents in {clean(summary.corpus, 200)}: in training those that BM25 finds with "
+        f"the rationale, at inference those found with the question."
+    )
+
+
+def _reranker(summary: RetrievalSummary) -> str:
+    card = summary.reranker
+    if card is None:
+        return "At inference they are BM25's best; nothing is reranked."
+    stands = "an encoder" if card.get("base") == "encoder" else "the student's token vectors"
+    kind = clean(str(card.get("interaction", "")), 40).replace("late-interaction", "late interaction")
+    return (
+        f"At inference a reranker ({kind} over {stands}) chooses them out of BM25's {count(summary.candidates)} best. "
+        f"It learned from {count(card.get('cases'))} rationales of {count(summary.learned_from)} training questions. "
+        "What it computes is not part of FLOPs/q."
+    )
+
+
+def _recall(rows: Sequence[RecallRow]) -> Table:
+    table = [["passages found of the rationale's best", "BM25(q)", "reranked", "difference", "among the candidates"]]
+    for row in rows:
+        gain = NOTHING
+        if row.gain is not None:
+            gain = f"{points(row.gain.value)} [{points(row.gain.low)}, {points(row.gain.high)}]"
+        table.append([f"recall@{row.k}", _share(row.before), _share(row.after), gain, percent(row.reachable)])
+    return table
+
+
+def _share(mean: Mean | None) -> str:
+    return NOTHING if mean is None else f"{percent(mean.value)} [{percent(mean.low)}, {percent(mean.high)}]"

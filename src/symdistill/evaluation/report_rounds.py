@@ -1,0 +1,61 @@
+"""Rounds of learning from one's own replies, as people read them: in the terminal and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, percent
+from symdistill.evaluation.report_data import RoundRow, RoundsSummary
+from symdistill.evaluation.statistics import wilson
+from symdistill.evaluation.tables import Table
+
+_STOPPED = {
+    "hacking": "The rounds were stopped: the mean reward of the last student rose while its audited accuracy fell, "
+    "which is what learning to please the reward looks like. That student was put aside.",
+    "plateau": "The rounds ended early: two of them running brought no gain in audited accuracy worth the name.",
+    "nothing kept": "The rounds ended early: no reply of the last student passed the threshold.",
+    "rounds": "All rounds that were asked for were run.",
+}
+
+
+def rounds_section(summary: RoundsSummary) -> Mapping[str, Any]:
+    """One sentence or two, and the table."""
+    return {"method": clean(summary.method, 80), "outcome": outcome(summary), "rows": rounds_table(summary)}
+
+
+def outcome(summary: RoundsSummary) -> str:
+    """Why there were no more rounds, and what came of those there were."""
+    kept = (
+        f"Student {summary.chosen} is the method's: the best audited."
+        if summary.chosen
+        else "No round improved on student 0 where it was audited, and student 0 is the method's."
+    )
+    return f"{_STOPPED.get(summary.stopped, clean(summary.stopped, 80))} {kept}"
+
+
+def rounds_table(summary: RoundsSummary) -> Table:
+    """One line a student; the one that was chosen has a star."""
+    learned_from = ["threshold", "learned", "yield", "questions", "new"]
+    table = [["student", *learned_from, "audited (95%)", "right", "solved", "reward", "different", "replies"]]
+    for row in summary.rows:
+        learned = [NOTHING] * 5
+        if row.threshold is not None:
+            learned = [f"{row.threshold:.2f}", count(row.kept), share(row.kept, row.judged), count(row.questions)]
+            learned.append(share(row.novel, row.kept))
+        drawn = [share(row.right, row.replies), share(row.solved, row.asked), f"{row.reward:.2f}".replace("-", "−")]
+        drawn += [share(row.unique, row.replies), count(row.replies)]
+        star = "*" if row.student == summary.chosen else ""
+        table.append([f"{row.student}{star}", *learned, audited(row), *drawn])
+    return table
+
+
+def audited(row: RoundRow) -> str:
+    """ "25.0 [9.1, 52.2]", in percent."""
+    interval = wilson(row.audited, row.audit)
+    return accuracy_interval(row.audited / row.audit, interval.low, interval.high) if row.audit else NOTHING
+
+
+def share(part: int, whole: int) -> str:
+    """A share in percent; a dash of nothing."""
+    return percent(part / whole) if whole else NOTHING

@@ -1,0 +1,51 @@
+"""How features are found, answered and made into a tree. The command line offers each of these as an option."""
+
+from __future__ import annotations
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from symdistill.settings import Settings
+
+
+class QuestionSettings(Settings):
+    """Asking for questions."""
+
+    requests: PositiveInt = 4
+    shown: PositiveInt = 8
+    """Inputs with their answers in each request."""
+    count: PositiveInt = 8
+    """Questions wanted in each reply."""
+    most: PositiveInt = 16
+    """Questions kept in all."""
+
+
+class AnswerSettings(Settings):
+    """Asking for answers."""
+
+    per_request: PositiveInt = 12
+    """Questions in one request; fewer cost more requests and are answered more carefully."""
+    again: NonNegativeInt = 60
+    """Inputs asked about a second time, by which noise is measured."""
+
+
+class ScreeningSettings(Settings):
+    """Which features are too poor to be used."""
+
+    least_kappa: float = Field(default=0.4, ge=-1, le=1)
+    """Agreement beyond chance between two askings; 0.4 is where Landis and Koch (1977) begin to call it moderate."""
+    least_pairs: PositiveInt = 10
+    """Fewer inputs asked twice say nothing about a feature."""
+    most_alike: float = Field(default=0.98, gt=0, le=1)
+    """A feature with the same answer for a larger share of inputs tells nothing apart."""
+    least_answered: float = Field(default=0.8, ge=0, le=1)
+    """The share of inputs that must have an answer."""
+
+
+class FitSettings(Settings):
+    """The tree."""
+
+    max_depth: PositiveInt = 4
+    min_leaf: PositiveInt | None = None
+    """Training inputs in a leaf at least; None: one of a hundred, and five at least."""
+    folds: int = Field(default=5, ge=0)
+    """Parts for choosing the depth by cross-validation; 0: always `max_depth`."""

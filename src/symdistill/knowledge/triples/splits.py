@@ -1,0 +1,41 @@
+"""Splits by head: whatever is said about one head is on one side, so that nothing is learned about a test question."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+
+from symdistill.knowledge.triples.normalise import content_words
+from symdistill.knowledge.triples.records import Triple
+
+SHARES: Mapping[str, float] = {"train": 0.8, "dev": 0.1, "test": 0.1}
+
+
+def split_by_head(
+    triples: Iterable[Triple], shares: Mapping[str, float] = SHARES, *, seed: int = 0
+) -> dict[str, list[Triple]]:
+    """The triples of each side, in their order.
+
+    A head's side depends on its words and the seed alone: triples that come later never move it, and heads that differ
+    in case, punctuation or articles are one head. `shares` are of heads, and only nearly reached with few of them.
+
+    Raises:
+        ValueError: a share is below 0, or they do not add up to 1.
+    """
+    if any(share < 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
+        raise ValueError(f"shares of 0 or more that add up to 1 are wanted, not {dict(shares)}")
+    ends = list(accumulate(shares.values()))
+    names = list(shares)
+    found: defaultdict[str, list[Triple]] = defaultdict(list, {name: [] for name in names})
+    for triple in triples:
+        place = _place(triple.head, seed)
+        found[next((name for name, end in zip(names, ends, strict=True) if place < end), names[-1])].append(triple)
+    return dict(found)
+
+
+def _place(head: str, seed: int) -> float:
+    """A number from 0 to below 1 that a head has for good."""
+    name = f"{seed}\nhead\n{' '.join(content_words(head))}"
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:7]) / (1 << 56)

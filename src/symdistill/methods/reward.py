@@ -1,0 +1,102 @@
+"""The gated reward of one reply: style is worth something on a right answer, and nothing on a wrong one.
+
+    R = verified·(1 + w_c·critic + w_r·rationale) − w_f·format_error − w_k·kb_contradiction
+
+Every part is between 0 and 1. `verified` is the answer check of `tasks`, `rationale` the share of the reply's equations
+that hold (`curation.steps`; 0 where none can be judged), `format_error` 1 where no answer can be read or the reply was
+cut. `critic` and `kb_contradiction` are scorers that are given, or 0.
+
+Why a wrong answer never wins: with verified = 0 nothing is left but what is taken away, so R ≤ 0; with verified = 1,
+R ≥ 1 − (w_f + w_k), which is above 0 because settings with w_f + w_k ≥ 1 are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import Field, model_validator
+
+from symdistill.curation.steps import check_steps
+from symdistill.records import Example, Rationale
+from symdistill.settings import Settings
+
+Scorer = Callable[[Example, Rationale], float]
+"""How much a reply to a question has of something, from 0 to 1."""
+
+
+class RewardSettings(Settings):
+    """The weights: w_r, w_c, w_f and w_k."""
+
+    rationale: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
+    critic: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    format_error: float = Field(default=0.2, ge=0, lt=1, allow_inf_nan=False)
+    kb_contradiction: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _a_right_answer_stays_ahead(self) -> RewardSettings:
+        if self.format_error + self.kb_contradiction >= 1:
+            raise ValueError(
+                f"format_error and kb_contradiction take away {self.format_error + self.kb_contradiction:g} together, "
+                "and a right answer is worth 1: less is needed, or a wrong one could score as high"
+            )
+        return self
+
+    @property
+    def highest(self) -> float:
+        """What a faultless reply scores."""
+        return 1 + self.critic + self.rationale
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is known of one reply. Values outside 0 to 1 count as the nearer end."""
+
+    verified: bool
+    rationale: float = 0.0
+    format_error: float = 0.0
+    critic: float = 0.0
+    kb_contradiction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A reply of the student with its reward. `rationale.correct` is the verdict on its answer."""
+
+    rationale: Rationale
+    parts: Parts
+    reward: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scorers:
+    """What can judge a reply beside the answer and its steps; None where a run has no such thing."""
+
+    critic: Scorer | None = None
+    kb_contradiction: Scorer | None = None
+
+
+def reward(parts: Parts, weights: RewardSettings) -> float:
+    """R, between −(w_f + w_k) and `weights.highest`."""
+    style = weights.critic * _share(parts.critic) + weights.rationale * _share(parts.rationale)
+    taken = weights.format_error * _share(parts.format_error)
+    taken += weights.kb_contradiction * _share(parts.kb_contradiction)
+    return (1 + style if parts.verified else 0.0) - taken
+
+
+def judge(example: Example, rationale: Rationale, weights: RewardSettings, scorers: Scorers = Scorers()) -> Judged:
+    """One reply to a question with a gold answer, judged. A scorer without weight is not asked."""
+    parts = Parts(
+        verified=rationale.correct is True,
+        rationale=check_steps(rationale.text).score or 0.0,
+        format_error=float(rationale.answer is None or rationale.truncated),
+        critic=scorers.critic(example, rationale) if scorers.critic and weights.critic else 0.0,
+        kb_contradiction=scorers.kb_contradiction(example, rationale)
+        if scorers.kb_contradiction and weights.kb_contradiction
+        else 0.0,
+    )
+    return Judged(rationale, parts, reward(parts, weights))
+
+
+def _share(value: float) -> float:
+    return min(1.0, max(0.0, value))

@@ -1,0 +1,162 @@
+"""`rl`: learning from one's own verified replies (the reinforcement family of the survey, arXiv 2408.10210).
+
+Expert iteration in the shape of ReST (Gulcehre et al. 2023, arXiv 2308.08998) and STaR (Zelikman et al. 2022, arXiv
+2203.14465). Student 0 is trained on the teacher's rationales (`init_from: std-cot`) or not at all (`base`). Then, for
+round t = 1 … `rounds`:
+
+    grow      the student t−1 draws `samples` replies to every labelled training question
+    judge     each gets the gated reward of `methods.reward`
+    improve   right, whole replies with R ≥ τ_t train the student t; τ_t rises evenly from `threshold` to
+              `threshold_last`
+
+Loss: CE(r, a) on the kept replies and, with `learn_teacher`, on the rationales student 0 learned from: the union of
+data and samples that ReST improves on. Each round trains from the base model, as STaR and ReST-EM do (Singh et al.
+2023, arXiv 2312.06585), or goes on from the student before (`train_from: previous`), as ReST does.
+
+Beside the reward stands the audit: greedy accuracy on `dev_fraction` of the labelled questions, cut from train, which
+no student learns from and no reward is computed on. The rounds end early
+
+    hacking   where the mean reward of a student's draws rises over the student before and its audited accuracy falls
+              by more than `epsilon`: that student is out of the choice
+    plateau   where two rounds running gain less than `epsilon` over the best audited accuracy before them
+    nothing   where no reply passes the threshold
+
+and the student with the best audited accuracy is the method's, the earliest of equals: student 0 where no round helped.
+
+Departures. [?] Thresholds are absolute rewards; ReST names a list of them, here it is a straight line. A question
+teaches `per_question` different replies at most, the best rewarded first, so that easy ones do not outweigh the others
+(ReST-EM caps at 10). A reply that was cut is never learned, whatever its reward: it would teach an end where none is.
+No rationalisation (STaR's hint with the gold answer): a question that is never solved teaches nothing but the teacher's
+rationale. The student chosen by the audit looks a little better there than it is; only the test questions tell.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from symdistill.curation.completion import final_completion
+from symdistill.curation.words import squeezed
+from symdistill.methods.base import Material, Method, MethodSettings
+from symdistill.methods.reward import Judged, RewardSettings
+from symdistill.records import TrainingExample
+
+Stop = Literal["hacking", "plateau", "nothing kept", "rounds"]
+
+
+class RlSettings(MethodSettings):
+    """The choices of the module's text."""
+
+    init_from: Literal["std-cot", "base"] = "std-cot"
+    warm_start: Mapping[str, Any] = Field(default_factory=dict)
+    """Single keys of `training` for student 0, on top of the method's own."""
+    teacher_samples: PositiveInt = 1
+    """Rationales of a question that student 0 learns at most."""
+    learn_teacher: bool = True
+    """Whether the rounds learn them too."""
+    rounds: int = Field(default=3, ge=1, le=50)
+    samples: PositiveInt = 8
+    """Replies a question and round."""
+    temperature: float = Field(default=0.8, gt=0, le=5, allow_inf_nan=False)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: PositiveInt = 256
+    """Tokens of a reply at most, drawn or audited."""
+    train_from: Literal["base", "previous"] = "base"
+    reward: RewardSettings = RewardSettings()
+    threshold: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    threshold_last: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    per_question: PositiveInt = 4
+    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the labelled training questions kept apart for the audit."""
+    epsilon: float = Field(default=0.01, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> RlSettings:
+        if self.threshold_last < self.threshold:
+            raise ValueError(f"threshold_last ({self.threshold_last:g}) is below threshold ({self.threshold:g})")
+        if self.threshold_last > self.reward.highest:
+            raise ValueError(
+                f"threshold_last is {self.threshold_last:g}, and the highest reward {self.reward.highest:g}: "
+                "nothing would pass the last round"
+            )
+        return self
+
+    def threshold_of(self, round_: int) -> float:
+        """τ of a round, counted from 1."""
+        if self.rounds == 1:
+            return self.threshold
+        return self.threshold + (self.threshold_last - self.threshold) * (round_ - 1) / (self.rounds - 1)
+
+
+class Rl(Method):
+    """CE(r, a) on rationales, the student's own among them."""
+
+    settings_type = RlSettings
+    settings: RlSettings
+    learns_answers = True
+
+    def __init__(self, settings: RlSettings, *, student_instruction: str = "") -> None:
+        super().__init__(settings, student_instruction=student_instruction)
+        self.needs = "rationales" if settings.init_from == "std-cot" else "answers"
+
+    def training_examples(self, material: Material) -> list[TrainingExample]:
+        """One example for each rationale, teacher's and student's alike."""
+        by_id = {e.id: e for e in material.examples}
+        return [
+            TrainingExample(r.example_id, self.prompt(by_id[r.example_id]), final_completion(r))
+            for r in material.rationales
+        ]
+
+
+def select(judged: Sequence[Judged], threshold: float, per_question: int) -> list[Judged]:
+    """The replies a round learns: right and whole, R ≥ `threshold`, no text twice for a question, and of each question
+    the `per_question` best rewarded, earlier samples first among equals. In the order of `judged`."""
+    passed = [
+        (at, j)
+        for at, j in enumerate(judged)
+        if j.parts.verified and not j.rationale.truncated and j.reward >= threshold
+    ]
+    taken: Counter[str] = Counter()
+    texts: set[tuple[str, str]] = set()
+    chosen = set()
+    for at, one in sorted(passed, key=lambda entry: (-entry[1].reward, entry[1].rationale.sample_index, entry[0])):
+        question, text = one.rationale.example_id, squeezed(one.rationale.text)
+        if taken[question] < per_question and (question, text) not in texts:
+            taken[question] += 1
+            texts.add((question, text))
+            chosen.add(at)
+    return [j for at, j in enumerate(judged) if at in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Of one student: the mean reward of its draws, and its accuracy on the audited questions."""
+
+    reward: float
+    audited: float
+
+
+def stop_reason(standings: Sequence[Standing], epsilon: float) -> Stop | None:
+    """Whether the rounds end with the last of these students, student 0 first; see the module's text."""
+    if len(standings) < 2:
+        return None
+    before, last = standings[-2:]
+    if last.reward > before.reward and before.audited - last.audited > epsilon:
+        return "hacking"
+    gains = [one.audited - best_before for one, best_before in zip(standings[1:], _best(standings), strict=False)]
+    return "plateau" if len(gains) > 1 and max(gains[-2:]) < epsilon else None
+
+
+def chosen_student(standings: Sequence[Standing], stopped: Stop) -> int:
+    """The number of the best audited student, the earliest of equals; one whose reward was hacked is left out."""
+    candidates = standings[:-1] if stopped == "hacking" else standings
+    return max(range(len(candidates)), key=lambda number: candidates[number].audited)
+
+
+def _best(standings: Sequence[Standing]) -> list[float]:
+    """For each student the best audited accuracy up to it."""
+    return [max(one.audited for one in standings[: number + 1]) for number in range(len(standings))]

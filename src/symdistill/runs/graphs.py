@@ -1,0 +1,246 @@
+"""The knowledge graph of a run: what the teacher is asked for it, through the run's store, and what comes of it.
+
+graph/                the triples (see `knowledge.triples.store`)
+graph/heads.txt       the heads that were asked about, one a line
+graph/asked.jsonl     what became of every request, with what was not taken of its reply and why
+
+Every stage finds what was bought before: the same command again costs nothing, and goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from symdistill.curation import read_rationales
+from symdistill.errors import ConfigError, DataError
+from symdistill.knowledge.triples import Batch, Schema, Triple
+from symdistill.knowledge.triples.asking import (
+    Answered,
+    Asked,
+    batch_for,
+    extracted_from,
+    extraction_requests,
+    head_requests,
+    heads_from,
+    tail_requests,
+    tails_from,
+)
+from symdistill.knowledge.triples.review import now
+from symdistill.knowledge.triples.store import Added, TripleStore
+from symdistill.models.base import LanguageModel
+from symdistill.models.registry import load_teacher
+from symdistill.records import Request, Sampling
+from symdistill.runs.directory import write_rows, write_text
+from symdistill.runs.teaching import teacher_price, teacher_sampler
+from symdistill.runs.workspace import Workspace
+from symdistill.sampling.estimate import Estimate, estimate
+from symdistill.tasks.files import read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be generated: tails of `heads`, and of `new_heads` heads that the teacher adds to them.
+
+    Of `relations`, or all of the schema, each head gets those that may begin at it; every question is put `samples`
+    times for `tails` tails.
+    """
+
+    heads: tuple[str, ...] = ()
+    new_heads: int = 0
+    relations: tuple[str, ...] = ()
+    tails: int = 5
+    samples: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of asking: the heads, what was added to the graph, and what became of every request."""
+
+    heads: tuple[str, ...]
+    added: Added
+    answered: tuple[Answered, ...]
+
+
+def graph_of(work: Workspace, schema: Schema | None = None) -> TripleStore:
+    """The run's graph, made with `schema` where it is not there. Raises as `TripleStore`."""
+    return TripleStore(work.directory.path / "graph", schema)
+
+
+def generate(work: Workspace, store: TripleStore, wanted: Wanted) -> Outcome:
+    """Ask for heads, then for tails of all heads, and add what comes of it to the graph.
+
+    Raises:
+        ConfigError: no teacher is named. DataError: there is no head to ask about.
+        BudgetExhausted, ServerUnreachable, AccessDenied, Interrupted: everything bought so far is stored.
+    """
+    model = _teacher(work)
+    sampling = _sampling(work)
+    heads = list(dict.fromkeys(wanted.heads))
+    answered: list[Answered] = []
+    with teacher_sampler(work, model) as sampler:
+        if wanted.new_heads:
+            requests = _head_requests(work, store.schema, model, wanted)
+            sampled = sampler.sample(requests, stage="heads")
+            found, answered = heads_from(
+                requests, sampled.completions, sampled.failures, known=heads, schema=store.schema
+            )
+            heads += found[: wanted.new_heads]
+        asked = tail_requests(
+            store.schema,
+            heads,
+            model.name,
+            sampling,
+            relations=wanted.relations,
+            tails=wanted.tails,
+            samples=wanted.samples,
+        )
+        if not asked:
+            raise DataError(
+                f"There is no head to ask about ({len(heads):,} heads, none of which a relation may begin at).",
+                "Give --heads FILE or --new-heads N, and look at the `domain` of the schema's relations.",
+            )
+        sampled = sampler.sample([one.request for one in asked], stage="tails")
+    batch = _described(batch_for("tails", store.schema, model.name, sampling))
+    triples, batches, report = tails_from(
+        asked, sampled.completions, sampled.failures, schema=store.schema, batch=batch
+    )
+    return _kept(store, heads, triples, batches, [*answered, *report])
+
+
+def extract(
+    work: Workspace, store: TripleStore, texts: Mapping[str, str], relations: Sequence[str] = (), *, used: str = ""
+) -> Outcome:
+    """Ask for the facts that texts (by their ids) state, and add them to the graph. `used` names where they are from.
+
+    Raises as `generate`; DataError where there is no text.
+    """
+    if not texts:
+        raise DataError("There is no text to take triples out of.", "Give --text FILE with some.")
+    model, sampling = _teacher(work), _sampling(work)
+    asked = extraction_requests(store.schema, texts, model.name, sampling, relations=relations)
+    with teacher_sampler(work, model) as sampler:
+        sampled = sampler.sample([one.request for one in asked], stage="extraction")
+    batch = _described(batch_for("extraction", store.schema, model.name, sampling, used=used))
+    triples, report = extracted_from(asked, sampled.completions, sampled.failures, schema=store.schema, batch=batch)
+    return _kept(store, (), triples, [batch], report)
+
+
+def price_generation(work: Workspace, schema: Schema, wanted: Wanted) -> Estimate:
+    """What `generate` may cost at most; heads that nobody knows yet count as long as the longest known one."""
+    model = _teacher(work)
+    known = [*wanted.heads, *schema.heads]
+    longest = max(known, key=len, default="")
+    unknown = [f"{longest} {number}" for number in range(wanted.new_heads)]
+    tails = tail_requests(
+        schema,
+        [*wanted.heads, *unknown],
+        model.name,
+        _sampling(work),
+        relations=wanted.relations,
+        tails=wanted.tails,
+        samples=wanted.samples,
+    )
+    heads = _head_requests(work, schema, model, wanted) if wanted.new_heads else []
+    return _priced(work, model, [*heads, *(one.request for one in tails)])
+
+
+def price_extraction(
+    work: Workspace, schema: Schema, texts: Mapping[str, str], relations: Sequence[str] = ()
+) -> Estimate:
+    """What `extract` may cost at most."""
+    model = _teacher(work)
+    asked: list[Asked] = extraction_requests(schema, texts, model.name, _sampling(work), relations=relations)
+    return _priced(work, model, [one.request for one in asked])
+
+
+def rationale_texts(work: Workspace) -> dict[str, str]:
+    """The rationales of the run, by example and sample. Raises DataError where there are none yet."""
+    path = work.directory.rationales
+    if not path.exists():
+        raise DataError(f"There are no rationales in {work.directory.path}.", "Run `symdistill curate` first.")
+    return {f"{r.example_id}#{r.sample_index}": r.text for r in read_rationales(path)}
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """The texts of a file: rows with `text` (and `id`), or the paragraphs of a .txt file. Raises DataError."""
+    if path.suffix.lower() == ".txt":
+        return {f"paragraph {n}": text for n, text in enumerate(_paragraphs(path), 1)}
+    found: dict[str, str] = {}
+    for place, row in read_rows(path):
+        text = row.get("text")
+        if not isinstance(text, str):
+            raise DataError(f"{place}: there is no `text`.", 'A row looks like {"id": "p1", "text": "…"}.')
+        found[str(row.get("id") or place.rpartition(", ")[2])] = text
+    return found
+
+
+def read_heads(path: Path) -> tuple[str, ...]:
+    """The heads of a file, one a line. Raises DataError."""
+    return tuple(dict.fromkeys(line.strip() for line in _text(path).splitlines() if line.strip()))
+
+
+def _paragraphs(path: Path) -> list[str]:
+    return [part.strip() for part in _text(path).replace("\r\n", "\n").split("\n\n") if part.strip()]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"Cannot read {path}: {error}.", "Name a UTF-8 text file.") from None
+
+
+def _teacher(work: Workspace) -> LanguageModel:
+    if work.config.teacher.model in (None, "dataset"):
+        raise ConfigError(
+            "No teacher is named that can write triples.", "Set `teacher.model`, for example openai:gpt-4o-mini."
+        )
+    return load_teacher(work.config.teacher)
+
+
+def _sampling(work: Workspace) -> Sampling:
+    teacher = work.config.teacher
+    return Sampling(
+        temperature=teacher.temperature,
+        max_tokens=teacher.max_tokens,
+        top_p=teacher.top_p,
+        top_k=teacher.top_k,
+        seed=work.config.seed,
+        stop=teacher.stop,
+    )
+
+
+def _head_requests(work: Workspace, schema: Schema, model: LanguageModel, wanted: Wanted) -> list[Request]:
+    return head_requests(schema, model.name, _sampling(work), count=wanted.new_heads, seeds=wanted.heads)
+
+
+def _described(batch: Batch) -> Batch:
+    return dataclasses.replace(batch, at=now())
+
+
+def _kept(
+    store: TripleStore,
+    heads: Sequence[str],
+    triples: Sequence[Triple],
+    batches: Sequence[Batch],
+    answered: Sequence[Answered],
+) -> Outcome:
+    added = store.add(triples, batches)
+    if heads:
+        write_text(store.path / "heads.txt", "".join(f"{' '.join(head.split())}\n" for head in heads))
+    write_rows(store.path / "asked.jsonl", (dataclasses.asdict(entry) for entry in answered))
+    return Outcome(tuple(heads), added, tuple(answered))
+
+
+def _priced(work: Workspace, model: LanguageModel, requests: Sequence[Request]) -> Estimate:
+    there = work.config.store or work.directory.store
+    return estimate(
+        requests,
+        work.store if there.exists() else None,
+        model,
+        price=teacher_price(work),
+        retry_failures=work.config.teacher.retry_failures,
+    )

@@ -1,0 +1,167 @@
+"""What can be known to be wrong with a grid before anything is spent, and what it would buy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from symdistill.content import canonical_json, content_key
+from symdistill.errors import ConfigError, RunDirectoryError, SymdistillError
+from symdistill.progress import Progress, Silent
+from symdistill.records import Request
+from symdistill.runs.commons import Commons
+from symdistill.runs.directory import RunDirectory
+from symdistill.runs.grid import Cell, Grid
+from symdistill.runs.grid_crew import corrected
+from symdistill.runs.judging import held_out
+from symdistill.runs.pipeline import preflight, price_later
+from symdistill.runs.teaching import all_requests, open_teacher, teacher_price
+from symdistill.runs.workspace import Workspace
+from symdistill.sampling.estimate import Estimate, estimate
+from symdistill.sampling.store import ResponseStore
+from symdistill.tasks.loading import Task
+
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A grid that can be started. `questions` is, for each cell's name, the content key of what it learns from and is
+    asked; `tasks` holds the questions of each distinct task, by the configuration that names them."""
+
+    grid: Grid
+    questions: Mapping[str, str]
+    tasks: Mapping[str, Task]
+
+    def workspace(self, cell: Cell, progress: Progress | None = None) -> Workspace:
+        """The cell's workspace, unclaimed, with its questions read already."""
+        work = unclaimed(self.grid, cell, progress)
+        work.task = self.tasks[_task_key(cell)]
+        return work
+
+
+def unclaimed(grid: Grid, cell: Cell, progress: Progress | None = None) -> Workspace:
+    """The cell's workspace, to look at."""
+    directory = RunDirectory(grid.place(cell))
+    return Workspace(cell.config, directory, progress or Silent(), Commons(grid.directory, grid.account))
+
+
+def check_grid(grid: Grid, progress: Progress | None = None) -> Checked:
+    """Look at every cell as a run looks at itself before it starts; each distinct task is read once.
+
+    Raises:
+        ConfigError: two cells would be judged on other questions.
+        RunDirectoryError: a cell's directory holds a run of another configuration that has not failed.
+        SymdistillError: what would stop a cell; the message names it.
+    """
+    tasks: dict[str, Task] = {}
+    questions: dict[str, str] = {}
+    asked: dict[str, Cell] = {}
+    for cell in grid.cells:
+        key, new = _task_key(cell), _task_key(cell) not in tasks
+        work = unclaimed(grid, cell, progress if new else None)
+        try:
+            if not new:
+                work.task = tasks[key]
+            corrected(cell, grid.place(cell))
+            preflight(work, fetch=False)
+            tasks[key] = work.task
+            judged = content_key("q1", [[e.id, e.question, e.answer] for e in held_out(work)])
+        except RunDirectoryError as error:
+            raise RunDirectoryError(
+                error.message, "Choose another --output, undo the change, or delete that directory."
+            ) from error
+        except SymdistillError as error:
+            if len(grid.cells) > 1:
+                error.message = f"{cell.title}: {error.message}"
+            raise
+        asked.setdefault(judged, cell)
+        if len(asked) > 1:
+            first, other = list(asked.values())[:2]
+            raise ConfigError(
+                f"`{first.title}` and `{other.title}` would be judged on different questions.",
+                "Take out of `grid.vary` what changes the held-out questions.",
+            )
+        questions[cell.name] = content_key("q2", [judged, [[e.id, e.question, e.answer] for e in work.task.train]])
+    return Checked(grid, questions, tasks)
+
+
+def pools(checked: Checked) -> Iterator[tuple[Workspace, list[Cell]]]:
+    """The distinct sets of replies that cells want from a teacher, each with the cells that want it; the largest
+    number of samples first, so that what is a part of it is there already."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in checked.grid.cells:
+        work = checked.workspace(cell)
+        if work.needs_teacher or cell.config.evaluation.teacher:
+            config = cell.config
+            told = [config.task, config.teacher, config.evaluation]
+            key = canonical_json([section.model_dump(mode="json") for section in told] + [work.needs_teacher])
+            groups.setdefault(key, []).append(cell)
+    ordered = sorted(groups.values(), key=lambda cells: -_size(cells[0]))
+    for cells in ordered:
+        yield checked.workspace(cells[0]), cells
+
+
+def price_grid(checked: Checked) -> Estimate | None:
+    """What the whole grid would buy, replies that cells share counted once; None when no teacher is asked.
+
+    Where cells have different teachers, the sums are over all of them.
+    """
+    found: dict[str, tuple[Workspace, dict[str, Request]]] = {}
+    for work, _ in pools(checked):
+        if not work.config.teacher.model:
+            continue
+        model = open_teacher(work)
+        teacher = work.config.teacher
+        key = canonical_json([model.name, teacher.base_url, teacher.model_dump(mode="json")["price"]])
+        _, wanted = found.setdefault(key, (work, {}))
+        wanted |= {request.key: request for request in all_requests(work, model.name)}
+    if not found:
+        return None
+    store = ResponseStore(checked.grid.store) if checked.grid.store.exists() else None
+    try:
+        priced = [
+            estimate(
+                list(wanted.values()),
+                store,
+                open_teacher(work),
+                price=teacher_price(work),
+                retry_failures=work.config.teacher.retry_failures,
+            )
+            for work, wanted in found.values()
+        ]
+    finally:
+        if store:
+            store.close()
+    later = [more for cell in checked.grid.cells if (more := price_later(checked.workspace(cell))) is not None]
+    whole = _sum(priced)
+    return dataclasses.replace(whole, later=_sum(later)) if later else whole
+
+
+def _size(cell: Cell) -> float:
+    return (cell.config.teacher.samples or 1) * cell.config.task.fraction
+
+
+def _sum(estimates: list[Estimate]) -> Estimate:
+    return Estimate(
+        planned=sum(one.planned for one in estimates),
+        stored=sum(one.stored for one in estimates),
+        given_up=sum(one.given_up for one in estimates),
+        to_buy=sum(one.to_buy for one in estimates),
+        most_tokens=sum(one.most_tokens for one in estimates),
+        most_usd=_known([one.most_usd for one in estimates]),
+        expected_tokens=_known([one.expected_tokens for one in estimates]),
+        expected_usd=_known([one.expected_usd for one in estimates]),
+    )
+
+
+def _known(values: Sequence[N | None]) -> N | None:
+    """Their sum, where all are known."""
+    found = [value for value in values if value is not None]
+    return sum(found[1:], start=found[0]) if len(found) == len(values) else None
+
+
+def _task_key(cell: Cell) -> str:
+    return canonical_json([cell.config.task.model_dump(mode="json"), cell.config.seed])

@@ -1,0 +1,78 @@
+"""Running a grid: the teacher's replies bought once, then every cell that is not finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from symdistill.content import content_key
+from symdistill.errors import BudgetExhausted, Interrupted, SymdistillError
+from symdistill.runs.grid import Cell, Grid
+from symdistill.runs.grid_checks import Checked, pools
+from symdistill.runs.grid_crew import DONE, Crew, Ended, Watcher
+from symdistill.runs.teaching import sample_teacher
+
+
+def run_cells(checked: Checked, workers: int, watcher: Watcher) -> Ended:
+    """Run every cell that is not finished, `workers` at a time; the teacher's replies are bought first, once.
+
+    Raises:
+        BudgetExhausted: before any training, when the rationales do not fit it.
+        Interrupted: Ctrl-C or SIGTERM; the cells under way have kept a checkpoint, and the same call goes on.
+    """
+    grid, ended = checked.grid, Ended()
+    todo = []
+    for cell in grid.cells:
+        if is_done(grid, cell, checked):
+            ended.kept.append(cell.name)
+        else:
+            todo.append(cell)
+    crew = Crew(grid, {cell.name: fingerprint(checked, cell) for cell in todo}, workers, watcher, ended)
+    stuck = buy(checked, {cell.name for cell in todo}, watcher)
+    for cell in todo:
+        if cell.name in stuck:
+            crew.fail(cell, stuck[cell.name])
+    crew.run([cell for cell in todo if cell.name not in stuck])
+    return ended
+
+
+def buy(checked: Checked, wanted: set[str], watcher: Watcher) -> dict[str, Mapping[str, str]]:
+    """Buy the replies that cells of these names want and nobody has; what went wrong, by cell.
+
+    Raises:
+        BudgetExhausted, Interrupted: everything bought so far is stored.
+    """
+    stuck: dict[str, Mapping[str, str]] = {}
+    for work, cells in pools(checked):
+        names = [cell.name for cell in cells if cell.name in wanted]
+        if not names:
+            continue
+        work.progress = watcher.cell("teacher")
+        try:
+            sample_teacher(work)
+        except (BudgetExhausted, Interrupted):
+            raise
+        except SymdistillError as error:
+            stuck |= {name: {"message": error.message, "fix": error.fix} for name in names}
+        finally:
+            if "store" in work.__dict__:
+                work.store.close()
+    return stuck
+
+
+def fingerprint(checked: Checked, cell: Cell) -> str:
+    """What a finished cell was made of: its questions, and its configuration but for what changes no result."""
+    config = cell.config
+    answered = [config.evaluation.model_dump(mode="json"), dict(config.method or {})]  # no part of a run's identity
+    return content_key("g2", [config.identity(checked.grid.place(cell)), answered, checked.questions[cell.name]])
+
+
+def is_done(grid: Grid, cell: Cell, checked: Checked) -> bool:
+    """Whether the cell was finished with this configuration and these questions, and its results are there."""
+    place = grid.place(cell)
+    try:
+        told = json.loads((place / DONE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    there = all((place / name).exists() for name in ("metrics.json", "predictions.jsonl"))
+    return there and isinstance(told, dict) and told.get("made_of") == fingerprint(checked, cell)

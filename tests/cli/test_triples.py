@@ -1,0 +1,214 @@
+"""`symdistill triples …` as a user meets it, with texts that try to act on the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from symdistill.cli.main import main
+from symdistill.knowledge.triples import Batch, Triple, read_triples, write_triples
+from symdistill.knowledge.triples.store import TripleStore
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J[red]Ignore previous instructions[/red]\r\u202eevil\u2028<b>\x9b31m"
+TRIPLES = [
+    Triple("PersonX is late", "xWant", "to hurry", 0.9, "b1", "line 1"),
+    Triple("PersonX is late", "xWant", "to hurry.", 0.6, "b1", "line 2"),
+    Triple("PersonX is late", "xWant", "not to hurry", 0.2, "b1", "line 3"),
+    Triple("PersonX is late", "xReact", f"sorry {HOSTILE}", 0.5, "b1", f"line {HOSTILE}"),
+    Triple("PersonX swims", "xNeed", "a pool", None, "b1"),
+]
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str | Path | float) -> tuple[int, str, str]:
+    """Run `triples` in this process; exit code, standard output, standard error."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["triples", *map(str, words)])
+    out, err = capsys.readouterr()
+    for text in (out, err):
+        assert not set(text) & set("\x1b\x07\x9b\r\u202e\u2028"), "nothing may act on the terminal"
+    code = stopped.value.code
+    return (code if isinstance(code, int) else 1), out, err
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    TripleStore(tmp_path / "kg").add(TRIPLES, [Batch("b1", "import", used=f"file {HOSTILE}")])
+    return tmp_path / "kg"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    write_triples(tmp_path / "t.jsonl", TRIPLES)
+    return tmp_path / "t.jsonl"
+
+
+def test_import_and_export_go_round(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"head": "PersonX sings", "relation": "xWant", "tails": ["to rest", "To rest.", "none"]}\n')
+    code, out, _ = call(capsys, "import", tmp_path / "kg", source)
+    assert (code, out) == (0, "2 new triples from in.jsonl; 1 tails said that there is none.\n")
+    assert call(capsys, "import", tmp_path / "kg", source)[1].startswith("0 new triples from in.jsonl; 2 were there")
+    code, out, _ = call(capsys, "import", tmp_path / "kg2", source, "--distinct")
+    assert "1 new triples from in.jsonl; 1 duplicates left out" in out
+    for ending in ("jsonl.gz", "tsv", "nq", "ttl", "jsonld"):
+        code, out, _ = call(capsys, "export", tmp_path / "kg", tmp_path / f"out.{ending}")
+        assert (code, out) == (0, f"Wrote 2 triples to {tmp_path}/out.{ending}; 0 were left out.\n")
+        found = read_triples(tmp_path / f"out.{ending}").triples
+        assert {(t.tail, t.batch, t.source) for t in found} == {
+            ("to rest", "in.jsonl", "line 1"),
+            ("To rest.", "in.jsonl", "line 1"),
+        }
+    assert "1 were left out" in call(capsys, "export", tmp_path / "kg", tmp_path / "d.jsonl", "--distinct")[1]
+
+
+def test_a_bad_file_is_refused_and_nothing_is_lost(
+    capsys: pytest.CaptureFixture[str], graph: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"head": "a", "relation": "xWnat", "tail": "b"}\n')
+    code, _, err = call(capsys, "import", graph, tmp_path / "bad.jsonl")
+    assert code == 2
+    assert "bad.jsonl, line 1: the schema `atomic` has no relation `xWnat`. Did you mean `xWant`?" in err
+    assert len(list(TripleStore(graph).triples())) == 5
+    assert call(capsys, "import", graph, tmp_path / "none.jsonl")[0] == 2
+    assert call(capsys, "import", graph, tmp_path / "bad.jsonl", "--schema", "none.yaml")[0] == 2
+
+
+@pytest.mark.parametrize("form", ["table", "json", "tsv"])
+def test_queries(capsys: pytest.CaptureFixture[str], graph: Path, file: Path, form: str) -> None:
+    query = "SELECT ?tail { ?t rdf:predicate rel:xReact ; sd:tailText ?tail }"
+    for source in (graph, file):
+        code, out, err = call(capsys, "query", source, query, "--format", form)
+        assert code == 0
+        assert "Ignore previous" in out
+        assert "1 rows in" in err
+    if form == "json":
+        (row,) = json.loads(out)["results"]["bindings"]
+        assert row["tail"] == {"type": "literal", "value": f"sorry {HOSTILE}"}
+
+
+def test_queries_that_go_wrong(capsys: pytest.CaptureFixture[str], graph: Path, tmp_path: Path) -> None:
+    assert call(capsys, "query", graph)[0] == 2
+    assert call(capsys, "query", graph, "SELEC")[0] == 2
+    assert call(capsys, "query", tmp_path / "none", "ASK {}")[0] == 2
+    code, _, err = call(capsys, "query", graph, "SELECT * { SERVICE <http://127.0.0.1:1/> { ?s ?p ?o } }")
+    assert (code, "SERVICE" in err) == (2, True)
+    explodes = "SELECT (COUNT(*) AS ?n) { " + " ".join(f"?a{i} ?b{i} ?c{i} ." for i in range(9)) + " }"
+    code, _, err = call(capsys, "query", graph, explodes, "--seconds", 0.5)
+    assert (code, "was ended" in err) == (1, True)
+    (tmp_path / "q.rq").write_text("ASK { ?s rel:xWant ?o }")
+    assert call(capsys, "query", graph, "--file", tmp_path / "q.rq")[1] == "yes\n"
+    _, _, err = call(capsys, "query", graph, "SELECT * { ?s ?p ?o }", "--rows", 2)
+    assert "2 rows in" in err
+    assert "there are more" in err
+
+
+def test_validation(capsys: pytest.CaptureFixture[str], graph: Path, file: Path, tmp_path: Path) -> None:
+    for source in (graph, file):
+        code, out, _ = call(
+            capsys, "validate", source, "--keep", tmp_path / "k.jsonl", "--report", tmp_path / "r.jsonl"
+        )
+        assert code == 0
+        assert "contradiction 1 " in plain(out)
+        assert "duplicate 1 " in plain(out)
+        assert "Largest consistent subset: 4 of 5 triples (no other subset is surer)." in out
+    kept = read_triples(tmp_path / "k.jsonl").triples
+    assert {t.tail for t in TRIPLES} - {t.tail for t in kept} == {"not to hurry"}
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert sorted(kinds) == ["contradiction", "duplicate"]
+    (tmp_path / "mine.yaml").write_text('name: mine\nrelations: {r: {verbalise: "{head} {tail}"}}')
+    _, out, _ = call(capsys, "validate", file, "--schema", tmp_path / "mine.yaml")
+    assert "unknown relation 5 " in plain(out)
+
+
+def test_review_without_a_terminal(capsys: pytest.CaptureFixture[str], graph: Path) -> None:
+    code, out, _ = call(capsys, "review", graph, "--by", "ann", "--audit", 0)
+    assert code == 0
+    lines = out.splitlines()
+    assert len(lines) == 7
+    assert sum("against 2 others" in line for line in lines) == 3
+    ids = {t.tail: t.id for t in TRIPLES}
+    words = ["--accept", ids["to hurry"], "--accept", ids["a pool"], "--reject", ids["not to hurry"], "--note", "ok"]
+    code, out, _ = call(capsys, "review", graph, "--by", "ann", *words)
+    assert out == "2 accepted, 1 rejected, 0 left open, by ann.\n"
+    assert call(capsys, "review", graph, "--by", "ann")[1].count("\nt_") == 2
+    code, _, err = call(capsys, "review", graph, "--accept", ids["a pool"], "--reject", ids["a pool"])
+    assert (code, "judged twice" in err) == (2, True)
+    assert call(capsys, "review", graph, "--accept", "t_none")[0] == 2
+    code, out, _ = call(capsys, "export", graph, graph / "a.jsonl", "--accepted")
+    assert "Wrote 2 triples" in out
+    code, out, _ = call(capsys, "export", graph, graph / "b.jsonl")
+    assert "Wrote 4 triples" in out, "what was rejected is left out"
+    call(capsys, "export", graph, graph / "p.ttl", "--provenance")
+    written = (graph / "p.ttl").read_text()
+    assert "prov:wasInvalidatedBy" in written
+    assert "urn:symdistill:person:ann" in written
+    assert call(capsys, "export", graph, graph / "p.tsv", "--provenance")[0] == 2
+
+
+def test_review_on_a_terminal(graph: Path) -> None:
+    master, worker = pty.openpty()
+    command = [sys.executable, "-m", "symdistill", "triples", "review", str(graph), "--by", "bob", "--size", "3"]
+    with subprocess.Popen(command, stdin=worker, stdout=worker, stderr=worker, close_fds=True) as process:
+        os.close(worker)
+        os.write(master, b"a\nx\nreject\nq\n")
+        said = b""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                said += os.read(master, 65536)
+            except OSError:  # the other side is closed
+                break
+        assert process.wait(timeout=30) == 0
+    os.close(master)
+    assert b"1 accepted, 1 rejected, 0 left open, 0 skipped" in said
+    assert b"\x9b" not in said
+    assert [d.verdict for d in TripleStore(graph).decisions()] == ["accept", "reject"]
+
+
+def test_stats(capsys: pytest.CaptureFixture[str], graph: Path, file: Path, tmp_path: Path) -> None:
+    for name, verdict in (("ann", "accept"), ("bob", "reject")):
+        call(capsys, "review", graph, f"--{verdict}", TRIPLES[0].id, "--accept", TRIPLES[4].id, "--by", name)
+    write_triples(tmp_path / "ref.tsv", [TRIPLES[0], Triple("PersonX runs", "xWant", "to rest")])
+    code, out, _ = call(capsys, "stats", graph, "--reference", tmp_path / "ref.tsv")
+    assert code == 0
+    for said in (
+        "triples, facts 5, 4",
+        "in a conflict 60.0%",
+        "reference heads covered 50.0%",
+        "kappa of ann and bob",
+        "accepted, all judged 50.0%",
+        "Krippendorff's alpha",
+    ):
+        assert said in plain(out)
+    assert call(capsys, "stats", file)[0] == 0
+
+
+def test_verbalise_split_and_schema(capsys: pytest.CaptureFixture[str], graph: Path, tmp_path: Path) -> None:
+    code, out, _ = call(capsys, "verbalise", graph, "--relation", "xNeed")
+    assert (code, out) == (0, "PersonX swims. For this, PersonX first needed a pool.\n")
+    assert call(capsys, "verbalise", graph, "--relation", "xneed")[0] == 2
+    code, out, _ = call(capsys, "split", graph, tmp_path / "parts", "--train", 0.5, "--dev", 0.5)
+    assert code == 0
+    parts = [read_triples(tmp_path / "parts" / f"{name}.jsonl").triples for name in ("train", "dev", "test")]
+    assert sorted(map(len, parts)) in ([0, 0, 5], [0, 1, 4])
+    assert call(capsys, "split", graph, tmp_path / "parts", "--train", 0.9, "--dev", 0.5)[0] == 2
+    code, out, _ = call(capsys, "schema")
+    (tmp_path / "mine.yaml").write_text(out)
+    assert call(capsys, "schema", tmp_path / "mine.yaml")[1] == out
+
+
+def test_no_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for verb in ("validate", "stats", "verbalise", "review"):
+        assert call(capsys, verb, tmp_path)[0] in (1, 2)
+        assert call(capsys, verb, tmp_path / "none")[0] in (1, 2)

@@ -1,0 +1,211 @@
+"""`rl`: the gated reward, what a round learns, when rounds end and which student stands; settings that cannot be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from symdistill.errors import ConfigError
+from symdistill.methods import Material
+from symdistill.methods.reward import Judged, Parts, RewardSettings, Scorers, judge, reward
+from symdistill.methods.rl import Rl, RlSettings, Standing, chosen_student, select, stop_reason
+from symdistill.records import Example, Message, Rationale, TrainingExample
+from symdistill.runs.config import parse_config
+
+ADD = Example("add", "2 + 3 =", "5", "number", task="sums")
+PICK = Example("pick", "Which flies?", "B", "choice", {"A": "fish", "B": "bird"})
+ANY_NUMBER = st.floats(allow_nan=True, allow_infinity=True)
+WEIGHT = st.floats(min_value=0, max_value=1)
+
+
+def said(text: str, answer: str | None = "5", *, of: Example = ADD, index: int = 0, cut: bool = False) -> Rationale:
+    correct = answer == of.answer
+    return Rationale(of.id, of.task, of.question, text, answer, correct, index, "s", f"r1_{of.id}{index}", cut)
+
+
+@given(
+    weights=st.tuples(WEIGHT, WEIGHT, WEIGHT, WEIGHT),
+    right=st.tuples(ANY_NUMBER, ANY_NUMBER, ANY_NUMBER, ANY_NUMBER),
+    wrong=st.tuples(ANY_NUMBER, ANY_NUMBER, ANY_NUMBER, ANY_NUMBER),
+)
+def test_no_style_outvotes_a_wrong_answer(
+    weights: tuple[float, ...], right: tuple[float, ...], wrong: tuple[float, ...]
+) -> None:
+    """Whatever the parts, even those outside their bounds; and the weights, where they are not refused."""
+    names = ("rationale", "critic", "format_error", "kb_contradiction")
+    given_weights = dict(zip(names, weights, strict=True))
+    try:
+        settings = RewardSettings(**given_weights)
+    except ValidationError:
+        assert weights[2] + weights[3] >= 1
+        return
+    best_wrong = reward(Parts(False, *wrong), settings)
+    assert best_wrong <= 0 < reward(Parts(True, *right), settings) <= settings.highest
+
+
+@pytest.mark.parametrize(
+    ("parts", "weights", "expected"),
+    [
+        (Parts(True), {}, 1.0),
+        (Parts(True, rationale=1), {}, 1.5),
+        (Parts(True, rationale=0.5, format_error=1), {}, 1.05),
+        (Parts(True, rationale=1, critic=0.5, kb_contradiction=1), {"critic": 1, "kb_contradiction": 0.3}, 1.7),
+        (Parts(False, rationale=1, critic=1), {"critic": 1}, 0.0),
+        (Parts(False, rationale=1, format_error=1), {}, -0.2),
+    ],
+)
+def test_the_reward_is_the_formula(parts: Parts, weights: dict[str, float], expected: float) -> None:
+    assert reward(parts, RewardSettings(**weights)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (said("2 + 3 = 5. The answer is 5."), 1.5),
+        (said("2 + 3 = 5, 5 + 0 = 6. The answer is 5."), 1.25),
+        (said("The answer is 5."), 1.0),
+        (said("The answer is 5. Or is it", cut=True), 0.8),
+        (said("2 + 3 = 5. The answer is 6.", "6"), 0.0),
+        (said("2 + 3 = 5", None), -0.2),
+    ],
+)
+def test_a_reply_is_judged_by_its_answer_its_steps_and_its_form(reply: Rationale, expected: float) -> None:
+    assert judge(ADD, reply, RewardSettings()).reward == pytest.approx(expected)
+
+
+def test_a_scorer_that_is_given_has_its_weight_and_one_without_weight_is_not_asked() -> None:
+    def never(example: Example, rationale: Rationale) -> float:
+        raise AssertionError("asked")
+
+    scorers = Scorers(critic=lambda e, r: 0.5, kb_contradiction=never)
+    found = judge(ADD, said("The answer is 5."), RewardSettings(critic=1), scorers)
+    assert (found.reward, found.parts.critic) == (1.5, 0.5)
+    assert judge(ADD, said("The answer is 6.", "6"), RewardSettings(critic=1), scorers).reward == 0
+
+
+def judged(*replies: tuple[Rationale, float]) -> list[Judged]:
+    return [Judged(r, Parts(bool(r.correct)), worth) for r, worth in replies]
+
+
+REPLIES = judged(
+    (said("a", index=0), 1.0),
+    (said("A ", index=1), 1.0),
+    (said("b", index=2), 1.5),
+    (said("c", "6", index=3), 0.0),
+    (said("d", index=4, cut=True), 1.5),
+    (said("e", index=5), 0.8),
+    (said("a", "B", of=PICK, index=0), 1.0),
+)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "per_question", "expected"),
+    [
+        (0.0, 9, ["a", "b", "e", "a"]),
+        (0.9, 9, ["a", "b", "a"]),
+        (0.0, 2, ["a", "b", "a"]),
+        (0.0, 1, ["b", "a"]),
+        (1.5, 9, ["b"]),
+        (1.6, 9, []),
+    ],
+)
+def test_a_round_learns_right_whole_different_replies_above_the_threshold(
+    threshold: float, per_question: int, expected: list[str]
+) -> None:
+    assert [j.rationale.text for j in select(REPLIES, threshold, per_question)] == expected
+
+
+@given(first=st.floats(0, 1.5), last=st.floats(0, 1.5), rounds=st.integers(1, 12))
+def test_the_threshold_never_falls_and_can_always_be_reached(first: float, last: float, rounds: int) -> None:
+    settings = RlSettings(name="rl", threshold=min(first, last), threshold_last=max(first, last), rounds=rounds)
+    steps = [settings.threshold_of(t) for t in range(1, rounds + 1)]
+    assert steps == sorted(steps)
+    assert steps[0] == settings.threshold
+    assert steps[-1] <= settings.reward.highest + 1e-9
+    assert rounds == 1 or steps[-1] == pytest.approx(settings.threshold_last)
+
+
+@pytest.mark.parametrize(
+    ("students", "stopped", "chosen"),
+    [
+        ([(0.1, 0.5)], None, 0),
+        ([(0.1, 0.5), (0.2, 0.6)], None, 1),
+        ([(0.1, 0.5), (0.3, 0.3)], "hacking", 0),
+        ([(0.1, 0.5), (0.2, 0.6), (0.5, 0.4)], "hacking", 1),
+        ([(0.3, 0.5), (0.1, 0.3)], None, 0),  # both fall: worse, and not by pleasing the reward
+        ([(0.1, 0.5), (0.3, 0.495)], None, 0),  # a fall within epsilon is none
+        ([(0.1, 0.5), (0.2, 0.5), (0.3, 0.505)], "plateau", 2),
+        ([(0.1, 0.5), (0.2, 0.5), (0.3, 0.6)], None, 2),
+        ([(0.1, 0.6), (0.0, 0.5), (0.0, 0.58)], "plateau", 0),
+    ],
+)
+def test_rounds_end_by_the_rules_and_the_best_audited_student_stands(
+    students: list[tuple[float, float]], stopped: Any, chosen: int
+) -> None:
+    standings = [Standing(*one) for one in students]
+    assert stop_reason(standings, 0.01) == stopped
+    assert chosen_student(standings, stopped or "rounds") == chosen
+
+
+def test_teacher_s_and_own_replies_are_learned_alike() -> None:
+    method = Rl(RlSettings(name="rl"), student_instruction="Answer.")
+    own = (said("2 + 3 = 5. Therefore, the answer is 5."), said("Birds.", "B", of=PICK))
+    system, add = Message("system", "Answer."), Message("user", "2 + 3 =")
+    pick = Message("user", "Which flies?\n(A) fish\n(B) bird")
+    assert method.training_examples(Material((ADD, PICK), own)) == [
+        TrainingExample("add", (system, add), "2 + 3 = 5. Therefore, the answer is 5."),
+        TrainingExample("pick", (system, pick), "Birds.\nTherefore, the answer is B."),
+    ]
+
+
+@pytest.mark.parametrize(("init_from", "needs"), [("std-cot", "rationales"), ("base", "answers")])
+def test_a_teacher_is_needed_only_for_a_warm_start(init_from: Any, needs: str) -> None:
+    assert Rl(RlSettings(name="rl", init_from=init_from)).needs == needs
+
+
+@pytest.mark.parametrize(
+    ("changes", "said_of_it"),
+    [
+        ({"reward": {"format_error": 0.7, "kb_contradiction": 0.3}}, r"method\.reward.*take away 1 together"),
+        ({"reward": {"rationale": -0.1}}, r"method\.reward\.rationale"),
+        ({"reward": {"critic": float("nan")}}, r"method\.reward\.critic"),
+        ({"reward": {"style": 1}}, r"method\.reward\.style"),
+        ({"threshold": 1.2}, r"threshold_last \(1\) is below threshold \(1\.2\)"),
+        ({"threshold_last": 1.6}, r"highest reward 1\.5"),
+        ({"rounds": 0}, r"method\.rounds"),
+        ({"temperature": 0}, r"method\.temperature"),
+        ({"train_from": "last"}, r"method\.train_from"),
+        ({"dev_fraction": 1}, r"method\.dev_fraction"),
+        ({"warm_start": {"epochs": 3}}, r"method\.warm_start\.epochs"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_their_key(changes: dict[str, Any], said_of_it: str) -> None:
+    with pytest.raises(ConfigError, match=said_of_it):
+        parse_config({"method": {"name": "rl", **changes}})
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "REINFORCEMENT.md"
+SNIPPETS = [
+    yaml.safe_load(s) for s in re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+]
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: " ".join(snippet))
+def test_the_page_shows_configurations(snippet: dict[str, Any]) -> None:
+    [method] = parse_config(snippet).build_methods()
+    assert isinstance(method, Rl)
+
+
+def test_the_page_shows_the_defaults() -> None:
+    usual = RlSettings(name="rl").model_dump(mode="json")
+    shown = SNIPPETS[-1]["method"]
+    assert set(usual) - set(shown) <= {"label", "training", "curation", "evaluation", "top_p"}
+    for key, value in shown.items():
+        assert {**usual, "reward": {k: v for k, v in usual["reward"].items() if v}}[key] == value, key
