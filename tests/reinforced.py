@@ -32,13 +32,14 @@ def wrong(request: Request) -> str:
 
 
 def climbing(student: str, request: Request) -> str:
-    """Student 0 gets nothing right that is audited, 1 half of it, 2 all; of the draws each gets one more right."""
+    """Student 0 gets nothing right that is audited, 1 half of it, 2 all. Of the draws each gets one more right
+    than the one before, all but the first with a step that does not hold."""
     round_ = int(student.rpartition("-")[2])
     if request.sampling.temperature == 0:
         return right(request) if number_of(request) < 6 * round_ else wrong(request)
-    return (
-        right(request, f" Way {student}, {request.sample_index}.") if request.sample_index <= round_ else wrong(request)
-    )
+    if request.sample_index > round_:
+        return wrong(request)
+    return right(request, f" Way {student}, {request.sample_index}." + " 1 + 1 = 3." * request.sample_index)
 
 
 @contextmanager

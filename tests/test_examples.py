@@ -10,6 +10,8 @@ from symdistill.models.llama_cpp import own_signal_handlers
 from symdistill.models.recording import read_recording
 from symdistill.runs.config import load_config
 from symdistill.runs.directory import RunDirectory
+from symdistill.runs.grid import load_grid
+from symdistill.runs.grid_checks import check_grid, price_grid
 from symdistill.runs.teaching import all_requests, open_teacher, sample_teacher
 from symdistill.runs.workspace import Workspace, workspace
 from symdistill.students.loading import smollm2_gguf
@@ -17,12 +19,46 @@ from symdistill.students.loading import smollm2_gguf
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda p: p.name)
+FILES = sorted(EXAMPLES.rglob("*.yaml"))
+GRIDS = [path for path in FILES if "\ngrid:\n" in path.read_text()]
+HERE = [path for path in GRIDS if "path: ../quickstart/" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda p: p.name)
+def test_every_cell_of_a_grid_is_valid(path: Path, tmp_path: Path) -> None:
+    grid = load_grid(path, [], tmp_path / "out")
+    assert len(grid.cells) > 2
+    assert grid.settings.seeds == (0, 1, 2)
+    assert {cell.config.student.model for cell in grid.cells} == {"smollm2-135m"} or path.parent.name == "paper"
+
+
+@pytest.mark.parametrize("path", HERE, ids=lambda p: p.name)
+def test_a_grid_on_shipped_questions_passes_its_dry_run(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symdistill.students.loading.check_student", lambda settings: settings.model)
+    price = price_grid(check_grid(load_grid(path, [], tmp_path / "out")))
+    assert price is not None
+    assert price.planned > 0
+    recorded = "model: recorded:" in path.read_text()
+    assert price.most_tokens >= 0
+    assert (price.most_usd == 0) == recorded, "a recording costs nothing, a local server has no known price"
+    assert not (tmp_path / "out").exists()
+
+
+def test_each_paper_has_a_grid_and_its_twin_in_small() -> None:
+    names = {path.stem for path in (EXAMPLES / "paper").glob("*.yaml")}
+    large = {name for name in names if not name.endswith("-small")}
+    assert {name.partition("-")[0] for name in large} == {"scotd", "nesycd", "skintern"}
+    assert {f"{name}-small" for name in large} == names - large
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path not in GRIDS], ids=lambda p: p.name)
 def test_the_configuration_loads_and_its_files_exist(path: Path) -> None:
     config = load_config(path)
     assert config.build_methods()
     assert config.task.path is not None
-    assert config.task.path.exists()
+    assert config.task.path.exists() or path.parent.name == "reproduction", "its data are made by data.py"
     if config.teacher.demonstrations:
         assert config.teacher.demonstrations.exists()
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from symdistill.errors import DataError
 from symdistill.knowledge.corpus import Document, Passage, corpus_key, cut, passage_id, read_documents
+from symdistill.knowledge.passages import check_corpus
 
 
 def read(path: Path) -> list[tuple[str, str, str]]:
@@ -122,8 +123,7 @@ def test_what_cannot_be_used_is_named_with_its_setting(tmp_path: Path, name: str
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError) as raised:
-        for document in read_documents(path, "methods.1.corpus"):
-            list(document.words)
+        check_corpus(path, "methods.1.corpus")
     assert says in raised.value.message
     assert "`methods.1.corpus`" in raised.value.message
     assert str(path) in raised.value.message
@@ -133,7 +133,7 @@ def test_what_cannot_be_used_is_named_with_its_setting(tmp_path: Path, name: str
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir()], ids=["nothing", "an empty folder"])
 def test_where_there_is_nothing_it_says_so(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "corpus")
-    with pytest.raises(DataError, match="`method.corpus`"):
+    with pytest.raises(DataError, match=r"`method\.corpus`"):
         list(read_documents(tmp_path / "corpus"))
 
 

@@ -126,7 +126,7 @@ def test_what_is_searched_leaves_out_instruction_and_conclusion() -> None:
 def test_a_rationale_finds_what_it_says_and_a_question_what_it_asks(index: PassageIndex) -> None:
     reading = Reading(index, passages=2, candidates=4)
     found = reading.for_rationale("Mammals breathe air and feed calves with milk. Therefore, the answer is bats.")
-    assert [p.text for p in found] == [index[0].text, index[1].text]
+    assert {p.text for p in found} == {index[0].text, index[1].text}
     assert {p.title for p in reading.for_question(WHALES)} == {"Whales"}
     assert reading.for_rationale("Nichts davon.") == ()
     assert reading.for_question(Example("o", "Nichts davon?")) == ()

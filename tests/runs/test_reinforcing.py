@@ -25,6 +25,9 @@ pytest.importorskip("torch")
 from reinforced import configuration, right, students, table, wrong
 from tiny import save_tiny
 
+RISING = {"threshold_last": 1.4}
+"""In the second round only steps that hold are learned."""
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,7 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> tuple[Fini
     """Two rounds that both help; and what the students were asked."""
     place = tmp_path_factory.mktemp("climbing")
     with students() as asked:
-        run = run_all(parse_config(configuration(place, tiny)), place / "run")
+        run = run_all(parse_config(configuration(place, tiny, rl=RISING)), place / "run")
     return run, [request for model in asked for request in model.requests]
 
 
@@ -51,12 +54,13 @@ def test_each_round_learns_the_right_replies_and_the_teacher_s(finished: tuple[F
     assert (told["stopped"], told["chosen"]) == ("rounds", 2)
     assert (first["replies"], first["right"], first["solved"], first["asked"]) == (27, 9, 9, 9)
     assert (second["judged"], second["kept"], second["questions"], second["novel"]) == (27, 9, 9, 9)
-    assert (third["judged"], third["kept"], third["threshold"]) == (27, 18, 1.0)
+    assert (third["judged"], third["kept"], third["threshold"]) == (27, 9, 1.4)
     assert (second["threshold"], first["threshold"]) == (0.0, None)
+    assert second["right"] == 18
     assert first["audited"] <= second["audited"] <= third["audited"]
     assert first["reward"] == pytest.approx(1.5 / 3)
     assert (third["replies"], third["right"]) == (9, 9), "of the last student one reply a question"
-    assert [card(finished[0], "rounds", f"rl-{n}")["examples"] for n in range(3)] == [9, 18, 27]
+    assert [card(finished[0], "rounds", f"rl-{n}")["examples"] for n in range(3)] == [9, 18, 18]
 
 
 def test_audited_questions_are_apart_from_all_that_is_learned(finished: tuple[FinishedRun, list[Request]]) -> None:
@@ -76,7 +80,7 @@ def test_the_chosen_student_is_the_method_s_and_the_report_shows_its_way(
     page = run.report.read_text()
     assert "What it learned from itself" in page
     assert "Student 2 is the method" in page
-    assert '<td class="figure">1.00</td>' in page, "the threshold of round 2"
+    assert '<td class="figure">1.40</td>' in page, "the threshold of round 2"
 
 
 def test_running_again_asks_and_trains_nothing(finished: tuple[FinishedRun, list[Request]]) -> None:
@@ -95,7 +99,7 @@ def hacking(student: str, request: Request) -> str:
     learned = student != "rl-0"
     if request.sampling.temperature == 0:
         return wrong(request) if learned else right(request)
-    return right(request) if learned or request.sample_index == 0 else wrong(request)
+    return right(request, " Surely.") if learned or request.sample_index == 0 else wrong(request)
 
 
 def test_a_student_that_pleases_the_reward_and_fails_the_audit_is_put_aside(tmp_path: Path, tiny: Path) -> None:
@@ -105,8 +109,17 @@ def test_a_student_that_pleases_the_reward_and_fails_the_audit_is_put_aside(tmp_
     assert (told["stopped"], told["chosen"], len(told["students"])) == ("hacking", 0, 2)
     assert card(run, "student")["fingerprint"] == card(run, "rounds", "rl-0")["fingerprint"]
     assert "That student was put aside" in run.report.read_text()
-    assert (told["students"][1]["kept"], told["students"][1]["novel"]) == (9, 0)
-    assert card(run, "rounds", "rl-1")["examples"] == 9, "the teacher's very words are not learned twice"
+
+
+def test_a_student_that_says_the_teacher_s_very_words_learns_nothing_new_and_is_trained_once(
+    tmp_path: Path, tiny: Path
+) -> None:
+    with students(lambda student, request: right(request)):
+        run = run_all(parse_config(configuration(tmp_path, tiny)), tmp_path / "run")
+    told = table(run.directory.path)
+    assert (told["stopped"], told["chosen"], len(told["students"])) == ("plateau", 0, 3)
+    assert [(row["kept"], row["novel"]) for row in told["students"]] == [(0, 0), (9, 0), (9, 0)]
+    assert len({card(run, "rounds", f"rl-{n}")["fingerprint"] for n in range(3)}) == 1
 
 
 def test_rounds_that_gain_nothing_end(tmp_path: Path, tiny: Path) -> None:
@@ -204,7 +217,7 @@ def test_killed_between_rounds_it_goes_on_and_asks_nothing_twice(
         "    run_all(parse_config(json.loads((place / 'c.json').read_text())), place / 'run')\n"
     )
     child = [sys.executable, str(program), str(tmp_path)]
-    (tmp_path / "c.json").write_text(json.dumps(configuration(tmp_path, tiny)))
+    (tmp_path / "c.json").write_text(json.dumps(configuration(tmp_path, tiny, rl=RISING)))
     calls = tmp_path / "calls"
 
     def made() -> list[str]:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
+
+import torch
 
 from planted import questions, save_word_encoder, save_word_student, write_corpus
 from symdistill.errors import DataError, TrainingError
@@ -147,20 +149,21 @@ def test_an_encoder_is_trained_whole_and_kept_with_its_tokenizer(
     assert not list((place / "over-encoder").rglob("*.bin"))
 
 
-def test_it_is_found_again_and_another_fingerprint_trains_anew(
+def test_training_again_replaces_what_was_there(
     tmp_path: Path, index: PassageIndex, student: RankerBase, cases: list[RankingCase]
 ) -> None:
-    def train(fingerprint: str, epochs: int = 1) -> dict[str, object]:
+    def train(fingerprint: str, epochs: int) -> dict[str, object]:
         settings = RerankerSettings(num_epochs=epochs)
         options = {"fingerprint": fingerprint, "checkpoint": tmp_path / "c"}
-        ranker = train_reranker(
-            cases[:8], index.__getitem__, student, "bi-encoder", settings, tmp_path / "r", **options
+        target = tmp_path / "r"
+        return dict(
+            train_reranker(cases[:8], index.__getitem__, student, "bi-encoder", settings, target, **options).card
         )
-        return dict(ranker.card)
 
-    first = train("a")
-    assert train("a", epochs=3) == first
-    assert train("b", epochs=3) != first
+    first, second = train("a", 1), train("b", 3)
+    assert (len(first["loss"]), len(second["loss"])) == (1, 3)
+    assert Reranker.load(tmp_path / "r").card == second
+    assert second["fingerprint"] == "b"
     assert [p.name for p in tmp_path.iterdir()] == ["r"]
 
 

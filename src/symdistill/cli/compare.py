@@ -11,8 +11,10 @@ import typer
 from symdistill.cli.grid_display import GridDisplay
 from symdistill.cli.tables import show_metrics, show_price, show_table
 from symdistill.errors import ConfigError
+from symdistill.evaluation.evidence import read_run
+from symdistill.evaluation.grid_tables import contrast_table as grid_contrast_table
 from symdistill.evaluation.grid_tables import costs_table, footnote, fractions_table, panel_title, results_table
-from symdistill.evaluation.tables import comparison_csv, comparison_markdown
+from symdistill.evaluation.tables import comparison_csv, comparison_markdown, contrast_table
 from symdistill.runs.directory import default_run_directory, write_text
 
 if TYPE_CHECKING:
@@ -101,6 +103,9 @@ def _join(paths: list[Path], output: Path | None, baseline: str | None, form: st
         return
     rows, comparison = compare_runs(paths, baseline=baseline)
     show_metrics(rows, comparison, all_pairs=True)
+    if contrast := contrast_table([one for path in paths for one in read_run(path)]):
+        typer.echo("\n Contrast sets")
+        show_table(contrast)
     if output is not None:
         text = comparison_markdown(comparison) if form == "markdown" else comparison_csv(comparison)
         write_text(output, text, "Name another file with --output.")
@@ -116,6 +121,9 @@ def _show(finished: FinishedGrid) -> None:
         show_table(results_table(panel, result))
         typer.echo(f" {footnote(panel, result)}\n")
         show_table(costs_table(panel))
+        if contrast := grid_contrast_table(panel):
+            typer.echo("\n Contrast sets")
+            show_table(contrast)
     for student in result.students:
         if table := fractions_table(result, student):
             typer.echo(f"\n Accuracy against training data{f', {student}' if len(result.students) > 1 else ''}")

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from symdistill.evaluation.comparison import Comparison, Pairing, Standing
+from symdistill.evaluation.evidence import RunEvidence
 from symdistill.evaluation.figures import NOTHING, accuracy_interval, count, p_value, percent, points, scaled
 from symdistill.evaluation.metrics import MetricRow, decoding_name, describe_decoding
 from symdistill.evaluation.outcome import short_names
+from symdistill.evaluation.statistics import wilson
 
 Table = list[list[str]]
 """Lines of cells; the first line is the header."""
@@ -96,6 +98,24 @@ def pairs_table(comparison: Comparison) -> Table:
             ]
         )
     return table
+
+
+def contrast_table(runs: Sequence[RunEvidence], confidence: float = 0.95) -> Table:
+    """One line a run and decoding: right answers to originals that were edited, to the edited questions, and to both of
+    a pair; empty where no question is an edit of another."""
+    table = [["run", "method", "decoding", "pairs", "originals", "edited", "both right"]]
+    for run in runs:
+        pairs = [(o, e) for e, o in run.contrasts.items() if e in run.verdicts and o in run.verdicts]
+        parts = (
+            [run.verdicts[o] for o in dict.fromkeys(o for o, _ in pairs)],
+            [run.verdicts[e] for _, e in pairs],
+            [run.verdicts[o] and run.verdicts[e] for o, e in pairs],
+        )
+        if pairs:
+            shares = [_share(verdicts, confidence) for verdicts in parts]
+            how = describe_decoding(run.decoding, run.samples)
+            table.append([run.run, run.method, how, str(len(pairs)), *shares])
+    return table if len(table) > 1 else []
 
 
 def plain_text(table: Table) -> str:
@@ -183,6 +203,11 @@ def is_figure(cell: str) -> bool:
 
 def _difference(pairing: Pairing) -> str:
     return f"{points(pairing.difference)} [{points(pairing.low)}, {points(pairing.high)}]"
+
+
+def _share(verdicts: Sequence[bool], confidence: float) -> str:
+    interval = wilson(sum(verdicts), len(verdicts), confidence)
+    return accuracy_interval(sum(verdicts) / len(verdicts), interval.low, interval.high)
 
 
 def _against(row: MetricRow, comparison: Comparison) -> str:

@@ -123,7 +123,7 @@ def read_documents(corpus: Path, key: str = "method.corpus") -> Iterator[Documen
         _look_at(file, key)
         if _is_text(file):
             name = str(file.relative_to(corpus)) if corpus.is_dir() else file.name
-            yield Document(name, "", _words(_blocks(file, key)))
+            yield Document(name, "", _words(_without_nulls(_blocks(file, key), file, key)))
         else:
             yield from _rows(file, key)
 
@@ -193,8 +193,6 @@ def _blocks(file: Path, key: str) -> Iterator[str]:
             while block := data.read(_BLOCK):
                 piece, held = _whole_words(held + decoder.decode(block))
                 done += len(block)
-                if "\0" in piece:
-                    raise DataError(f"{file} (`{key}`) is binary, not text.", _TO_TEXT)
                 yield piece
             yield held + decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
@@ -204,6 +202,13 @@ def _blocks(file: Path, key: str) -> Iterator[str]:
         ) from error
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(file, key, error) from error
+
+
+def _without_nulls(blocks: Iterable[str], file: Path, key: str) -> Iterator[str]:
+    for block in blocks:
+        if "\0" in block:
+            raise DataError(f"{file} (`{key}`) is binary, not text.", _TO_TEXT)
+        yield block
 
 
 def _whole_words(text: str) -> tuple[str, str]:

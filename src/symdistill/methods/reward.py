@@ -45,7 +45,7 @@ class RewardSettings(Settings):
     @property
     def highest(self) -> float:
         """What a faultless reply scores."""
-        return 1 + self.critic + self.rationale
+        return 1 + (self.critic + self.rationale)  # added as `reward` adds: a threshold of this much can be reached
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,8 @@ class RlSettings(MethodSettings):
         """τ of a round, counted from 1."""
         if self.rounds == 1:
             return self.threshold
-        return self.threshold + (self.threshold_last - self.threshold) * (round_ - 1) / (self.rounds - 1)
+        risen = self.threshold + (self.threshold_last - self.threshold) * (round_ - 1) / (self.rounds - 1)
+        return self.threshold_last if round_ == self.rounds else min(risen, self.threshold_last)
 
 
 class Rl(Method):
@@ -151,10 +152,10 @@ def stop_reason(standings: Sequence[Standing], epsilon: float) -> Stop | None:
     return "plateau" if len(gains) > 1 and max(gains[-2:]) < epsilon else None
 
 
-def chosen_student(standings: Sequence[Standing], stopped: Stop) -> int:
-    """The number of the best audited student, the earliest of equals; one whose reward was hacked is left out."""
-    candidates = standings[:-1] if stopped == "hacking" else standings
-    return max(range(len(candidates)), key=lambda number: candidates[number].audited)
+def chosen_student(standings: Sequence[Standing]) -> int:
+    """The number of the best audited student, the earliest of equals. Never one that stopped the rounds by hacking:
+    that one fell behind the student before it."""
+    return max(range(len(standings)), key=lambda number: standings[number].audited)
 
 
 def _best(standings: Sequence[Standing]) -> list[float]:

@@ -29,6 +29,7 @@ from symdistill.students.settings import Engine
 from symdistill.tasks import parse_answer
 
 if TYPE_CHECKING:
+    from symdistill.runs.grid_pipeline import FinishedGrid
     from symdistill.models.base import LocalModel
 
 
@@ -193,11 +194,37 @@ def run(
     from symdistill.runs.pipeline import run_all
 
     path = Path(config)
-    plain = {k: str(v) if isinstance(v, Path) else v for k, v in (overrides or {}).items()}
-    changes = [f"{key}={content.canonical_json(value)}" for key, value in plain.items()]
-    settings = load_config(path, changes)
+    settings = load_config(path, _as_words(overrides))
     directory = Path(run_dir) if run_dir else default_run_directory(path)
     return outside_loops(lambda: run_all(settings, directory, progress))
+
+
+def compare_grid(
+    config: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
+    workers: int | None = None,
+) -> FinishedGrid:
+    """Run a grid, or go on with it, as `symdistill compare` does, and return its results and where they are written.
+
+    Runs that failed are in the result (`failed`), and run again by the same call.
+
+    Raises:
+        SymdistillError: nothing was started, since something would have stopped a run; or the budget is used up.
+    """
+    from symdistill.runs.grid import load_grid
+    from symdistill.runs.grid_crew import Unwatched
+    from symdistill.runs.grid_pipeline import run_grid
+
+    path = Path(config)
+    grid = load_grid(path, _as_words(overrides), Path(output) if output else default_run_directory(path))
+    return outside_loops(lambda: run_grid(grid, Unwatched(), workers=workers))
+
+
+def _as_words(overrides: Mapping[str, Any] | None) -> list[str]:
+    """Changes by dotted key as `key=value` on a command line."""
+    plain = {k: str(v) if isinstance(v, Path) else v for k, v in (overrides or {}).items()}
+    return [f"{key}={content.canonical_json(value)}" for key, value in plain.items()]
 
 
 def open_run(path: str | Path) -> FinishedRun:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from symdistill.errors import Interrupted, RunDirectoryError
-from symdistill.progress import Progress
+from symdistill.progress import Progress, Silent
 from symdistill.runs.directory import RunDirectory, cannot_write, forget, write_json
 from symdistill.runs.grid import Cell, Grid
 from symdistill.sampling.signals import stop_signals
@@ -34,6 +34,15 @@ class Watcher(Protocol):
     "failed: …"), and how many of all are settled by then."""
 
     def cell(self, title: str) -> Progress: ...
+
+    def settled(self, title: str, how: str, done: int, total: int) -> None: ...
+
+
+class Unwatched:
+    """A `Watcher` that shows nothing."""
+
+    def cell(self, title: str) -> Progress:
+        return Silent()
 
     def settled(self, title: str, how: str, done: int, total: int) -> None: ...
 

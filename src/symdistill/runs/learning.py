@@ -123,7 +123,7 @@ def train_student(
 
     begin = start or work.config.student
     settings = work.config.training_for(method)
-    seed = work.config.seed if settings.seed is None else settings.seed
+    seed = work.training_seed(method)
     dev: list[Example] = []
     if settings.early_stopping_patience:
         dev, examples = cut_dev(material, examples, settings.dev_fraction, seed)
@@ -181,7 +181,7 @@ def _train(
         output_dir=target,
         checkpoint_dir=work.directory.checkpoints / f"{method.label}-{fingerprint[-8:]}",
         log_path=work.directory.training,
-        seed=work.config.seed if settings.seed is None else settings.seed,
+        seed=work.training_seed(method),
         progress=work.progress,
         dev_accuracy=dev_accuracy(work, method, student, dev) if dev else None,
         label=method.label,

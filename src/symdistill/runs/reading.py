@@ -180,7 +180,7 @@ def _ensure_reranker(
     work: Workspace, method: Kard, index: PassageIndex, material: Material, held_out: set[str]
 ) -> Reranker:
     """The reranker of a method, trained where it is not."""
-    from symdistill.training.rankers import VERSION
+    from symdistill.training.rankers import VERSION, Reranker, read_card
     from symdistill.training.reranker import train_reranker
 
     settings = method.settings
@@ -198,23 +198,37 @@ def _ensure_reranker(
             "interaction": interaction,
             "settings": settings.reranking.model_dump(mode="json", exclude={"held_out"}),
             "base": of_base,
-            "seed": work.config.seed,
+            "seed": work.training_seed(method),
             "version": VERSION,
         },
     )
-    return train_reranker(
-        [ranking_case(index, e, text, settings.reranking.each) for e, text in learned],
+    target = work.directory.reranker(method.label)
+    card = read_card(target)
+    if card and card["fingerprint"] == fingerprint:
+        work.progress.start("reranker")
+        work.progress.finish(f"{method.label}   trained before ({card['steps']:,} steps)")
+        return Reranker.load(target)
+    work.progress.start("candidates", len(learned))
+    cases = []
+    for example, text in learned:
+        cases.append(ranking_case(index, example, text, settings.reranking.each))
+        work.progress.advance()
+    trained = train_reranker(
+        cases,
         index.__getitem__,
         base,
         interaction,
         settings.reranking,
-        work.directory.reranker(method.label),
+        target,
         fingerprint=fingerprint,
         checkpoint=work.directory.checkpoints / f"{method.label}-reranker-{fingerprint[-8:]}.safetensors",
-        seed=work.config.seed,
+        seed=work.training_seed(method),
         progress=work.progress,
         label=method.label,
     )
+    for left in work.directory.checkpoints.glob(f"{method.label}-reranker-*.safetensors"):
+        left.unlink()  # those of trainings that were given up as well
+    return trained
 
 
 def _base(work: Workspace, method: Kard) -> tuple[RankerBase, str]:
@@ -262,7 +276,7 @@ def _measure(
     )
     if path.exists() and work.directory.read_json(path).get("key") == key:
         return
-    depths = sorted({settings.passages, *_SHOWN})
+    depths = sorted({settings.passages, *(k for k in _SHOWN if k <= settings.candidates)})
     cases = [_case(plain, reading, e, texts[e.id], max(depths)) for e in questions]
     rows = recall_rows(cases, depths, confidence=work.config.evaluation.confidence, seed=work.config.seed)
     facts = plain.index.facts

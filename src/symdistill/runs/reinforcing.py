@@ -250,7 +250,7 @@ def say(work: Workspace, method: Rl, row: RoundRow) -> None:
 
 def finish(work: Workspace, method: Rl, places: Sequence[Path | None], rows: Sequence[RoundRow], reason: Stop) -> Path:
     """Choose a student, put it in the method's place, and write down why."""
-    chosen = chosen_student(standings(rows), reason)
+    chosen = chosen_student(standings(rows))
     target = work.student_directory(method)
     place_student(work, method, places[chosen], target)
     write_rounds(work, method, rows, reason, chosen)

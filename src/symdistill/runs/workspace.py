@@ -89,6 +89,11 @@ class Workspace:
         """A block that no other cell of the grid is in at the same time."""
         return self.commons.alone(name) if self.commons else contextlib.nullcontext()
 
+    def training_seed(self, method: Method) -> int:
+        """The seed of what a method trains."""
+        seed = self.config.training_for(method).seed
+        return self.config.seed if seed is None else seed
+
     def student_directory(self, method: Method) -> Path:
         return self.directory.student(method.label, alone=len(self.trained) == 1)
 

@@ -48,7 +48,6 @@ from symdistill.training.rankers import (
     lexical_share,
     padded,
     principal_table,
-    read_card,
     save_ranker,
     similarity,
     unwritable,
@@ -94,7 +93,7 @@ def train_reranker(
     progress: Progress | None = None,
     label: str = "",
 ) -> Reranker:
-    """Train a reranker into `directory`, or find there the one with this `fingerprint`.
+    """Train a reranker into `directory`; what was there is replaced. `fingerprint` is what it will be found by.
 
     `passage` gives the passages that the cases name by number. `checkpoint` is a file of this training alone; from it
     an interrupted one goes on, with the same outcome.
@@ -104,11 +103,6 @@ def train_reranker(
         UnusableModel: the base cannot be used.
     """
     progress = progress or Silent()
-    card = read_card(directory)
-    if card and card["fingerprint"] == fingerprint:
-        progress.start("reranker")
-        progress.finish(f"{label}   trained before ({card['steps']:,} steps)")
-        return Reranker.load(directory)
     useful = [case for case in cases if len(case.passages) > 1]
     if not useful:
         raise TrainingError(
