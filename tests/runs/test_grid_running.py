@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import symdistill as sd
 from symdistill.cli.main import main
 from symdistill.runs.grid_crew import environment
 from symdistill.sampling.store import ResponseStore
@@ -160,6 +161,16 @@ def test_a_dry_run_says_what_is_left(whole) -> None:
     assert out.count("   finished") == 11
     assert "11 runs in" in out
     assert "0 of 36 replies" in out
+
+
+def test_a_grid_from_python(whole) -> None:
+    """All of it is finished: nothing is computed, and the results are at hand."""
+    directory = whole()[3]
+    changes = {"methods.3.training.max_length": 500}
+    finished = sd.compare(directory.parent / "grid.yaml", changes, output=directory)
+    assert finished.failed == []
+    assert [arm.label for arm in finished.result.main[0].arms][:2] == ["zero-shot, greedy", "label-only, greedy"]
+    assert finished.report == directory / "report.html"
 
 
 def test_finished_grids_and_runs_are_joined(whole, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

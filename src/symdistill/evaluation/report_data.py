@@ -150,8 +150,8 @@ class CalibrationSummary:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalSummary:
-    """What `method` reads: the best `read` of `passages` (of `words` words each, from `documents`), which BM25 finds or,
-    out of its `candidates`, a reranker. `reranker` is what its reranker.json says; it learned from `learned_from`
+    """What `method` reads: the best `read` of `passages` (of `words` words each, from `documents`), which BM25 finds
+    or, out of its `candidates`, a reranker. `reranker` is what its reranker.json says; it learned from `learned_from`
     questions, and `rows` are measured on others."""
 
     method: str

@@ -29,8 +29,8 @@ from symdistill.students.settings import Engine
 from symdistill.tasks import parse_answer
 
 if TYPE_CHECKING:
-    from symdistill.runs.grid_pipeline import FinishedGrid
     from symdistill.models.base import LocalModel
+    from symdistill.runs.grid_pipeline import FinishedGrid
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,7 @@ def with_scaffold_for(work: Workspace, method: Method, material: Material) -> Ma
     settings = work.config.training_for(method)
     apart: set[str] = set()
     if settings.early_stopping_patience:
-        seed = work.config.seed if settings.seed is None else settings.seed
-        apart = with_twins(material.examples, dev_cut(material, settings.dev_fraction, seed))
+        apart = with_twins(material.examples, dev_cut(material, settings.dev_fraction, work.training_seed(method)))
     return with_scaffold(work, method, material, apart)
 
 
