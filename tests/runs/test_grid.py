@@ -13,6 +13,9 @@ from symdistill.errors import ConfigError, DataError, RunDirectoryError, Symdist
 from symdistill.runs.config import load_config
 from symdistill.runs.grid import Grid, load_grid
 from symdistill.runs.grid_checks import check_grid, pools, price_grid
+from symdistill.runs.teaching import curate_replies, pool, sample_teacher
+from symdistill.runs.workspace import workspace
+from symdistill.sampling.store import ResponseStore
 
 QUESTIONS = [
     {
@@ -282,6 +285,33 @@ def test_a_directory_of_another_configuration_is_refused(write) -> None:
     with pytest.raises(RunDirectoryError, match=re.escape("training.max_steps")) as problem:
         check_grid(load(write(BASE), "training.max_steps=9"))
     assert "--output" in problem.value.fix
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_directory_of_a_run_is_no_place_for_a_grid(write) -> None:
+    grid = load(write(BASE))
+    grid.directory.mkdir()
+    (grid.directory / "config.yaml").write_text("{}")
+    with pytest.raises(RunDirectoryError, match="holds a run, and no grid") as problem:
+        check_grid(grid)
+    assert "--output" in problem.value.fix
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_seed_draws_other_rationales_from_the_same_replies(write) -> None:
+    text = BASE.replace("teacher:", "curation: {select: random, budget: 1}\nteacher:")
+    grid = load(write(text))
+    kept = []
+    for cell in grid.cells:
+        if cell.method == "many":
+            with workspace(cell.config, grid.place(cell)) as work:
+                sample_teacher(work)
+                curate_replies(work)
+                kept.append([r.sample_index for r in pool(work)])
+    assert [len(found) for found in kept] == [16, 16]
+    assert kept[0] != kept[1]
+    with ResponseStore(grid.store) as store:
+        assert store.stats().replies == 16 * 4
 
 
 def test_the_budget_is_that_of_the_grid_and_outlives_its_growth(write) -> None:

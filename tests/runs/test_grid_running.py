@@ -194,6 +194,16 @@ def test_options_of_a_grid_are_refused_for_runs(tmp_path: Path, capsys: pytest.C
         assert "is for a grid" in err
 
 
+def test_a_mistake_in_a_grid_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_grid(tmp_path, {"seeds": [0], "fractions": [2]})
+    capsys.readouterr()
+    code, out, err = call(capsys, "compare", path, "--output", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "`grid.fractions.0`" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_workers_share_the_cores_and_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("symdistill.runs.grid_crew.cores", lambda: 16)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

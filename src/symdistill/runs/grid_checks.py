@@ -53,9 +53,12 @@ def check_grid(grid: Grid, progress: Progress | None = None) -> Checked:
 
     Raises:
         ConfigError: two cells would be judged on other questions.
-        RunDirectoryError: a cell's directory holds a run of another configuration that has not failed.
+        RunDirectoryError: the grid's directory is that of a run, or a cell's directory holds a run of another
+            configuration that has not failed.
         SymdistillError: what would stop a cell; the message names it.
     """
+    if RunDirectory(grid.directory).config.exists():
+        raise RunDirectoryError(f"{grid.directory} holds a run, and no grid.", "Choose another --output.")
     tasks: dict[str, Task] = {}
     questions: dict[str, str] = {}
     asked: dict[str, Cell] = {}
