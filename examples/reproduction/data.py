@@ -41,17 +41,17 @@ class Mix:
 MIXES = {
     "nesycd": Mix(
         train={
-            "bbh/sports_understanding": 60,
-            "bbh/object_counting": 60,
-            "bbh/date_understanding": 60,
-            "bbh/tracking_shuffled_objects_three_objects": 60,
+            "bbh/boolean_expressions": 200,
+            "bbh/object_counting": 200,
+            "bbh/sports_understanding": 200,
+            "bbh/tracking_shuffled_objects_three_objects": 200,
         },
         test={
-            "bbh/sports_understanding": None,
+            "bbh/boolean_expressions": None,
             "bbh/object_counting": None,
-            "bbh/date_understanding": None,
+            "bbh/sports_understanding": None,
             "bbh/tracking_shuffled_objects_three_objects": None,
-            "bbh/logical_deduction_three_objects": 40,
+            "bbh/logical_deduction_three_objects": None,
             "svamp": 60,
         },
     ),

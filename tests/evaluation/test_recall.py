@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from symdistill.errors import DataError
-from symdistill.evaluation.recall import Mean, RankedCase, RecallRow, recall_rows
+from symdistill.evaluation.recall import SHARES, Mean, MixCase, RankedCase, RecallRow, best_share, recall_rows
 
 CASES = [
     RankedCase("a", [[1, 2, 3], [4, 5, 6]], [1, 9, 4], [2, 1, 4], [1, 9, 4, 2, 5]),
@@ -55,3 +55,36 @@ def test_a_row_is_written_and_read() -> None:
         assert RecallRow.from_dict(row.to_dict(), "x") == row
     with pytest.raises(DataError, match=r"retrieval\.json"):
         RecallRow.from_dict({"k": 1}, "retrieval.json")
+
+
+def mix_case(similarities: list[float], wanted: int = 2) -> MixCase:
+    """Three candidates in BM25's order: shares of 1, .9 and .8."""
+    return MixCase([[wanted]], [1, 2, 3], similarities, [1.0, 0.9, 0.8])
+
+
+@pytest.mark.parametrize(
+    "cases, share",
+    [
+        # Where the similarities know, as much of BM25 as leaves them right: 0.5 outweighs 1.6 · 0.1; 0.02, 0.1 · 0.1.
+        ([mix_case([0.0, 0.5, 0.0])] * 4, 1.6),
+        ([mix_case([0.0, 0.02, 0.0])] * 4, 0.1),
+        ([mix_case([0.0, 0.001, 0.0])] * 4, 0.0),
+        # BM25 is right, or as right as any mix.
+        ([mix_case([0.0, 0.5, 0.0], wanted=1)] * 4, None),
+        ([mix_case([0.0, 0.0, 0.0])] * 4, None),
+        # One question that gains among four is within the error; with more it is not.
+        ([mix_case([0.0, 0.5, 0.0]), *[mix_case([0.5, 0.0, 0.0], wanted=1)] * 3], None),
+        ([*[mix_case([0.0, 0.5, 0.0])] * 3, mix_case([0.5, 0.0, 0.0], wanted=1)], 1.6),
+        # No evidence.
+        ([mix_case([0.0, 0.5, 0.0])], None),
+        ([MixCase([[]], [1], [1.0], [1.0])] * 4, None),
+        ([], None),
+    ],
+)
+def test_bm25_counts_as_much_as_it_helps(cases: list[MixCase], share: float | None) -> None:
+    assert best_share(cases, 1) == share
+
+
+def test_shares_go_from_almost_all_to_nothing() -> None:
+    assert list(SHARES) == sorted(SHARES, reverse=True)
+    assert SHARES[-1] == 0

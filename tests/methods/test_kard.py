@@ -193,6 +193,8 @@ def test_three_passages_of_128_words_cost_about_four_times_the_prompt_of_std_cot
         ({"corpus": "c", "reranking": {"tau_score": 0}}, "method.reranking.tau_score"),
         ({"corpus": "c", "reranking": {"tau_rationale": -3}}, "method.reranking.tau_rationale"),
         ({"corpus": "c", "reranking": {"sampled": 1}}, "method.reranking.sampled"),
+        ({"corpus": "c", "reranking": {"lexical": -1}}, "method.reranking.lexical"),
+        ({"corpus": "c", "reranking": {"lexical": "best"}}, "method.reranking.lexical"),
         ({"corpus": "c", "reranking": {"held_out": 1.0}}, "method.reranking.held_out"),
         ({"corpus": "c", "reranking": {"epochs": 2}}, "method.reranking.epochs"),
         ({"corpus": "c", "corpora": "d"}, "method.corpora"),

@@ -25,7 +25,7 @@ from tiny_encoder import save_encoder
 
 ANIMALS = ["whale", "bat", "salmon", "bee", "cow", "owl", "frog", "ant"]
 KARD = {"name": "kard", "passage_words": 12, "passages": 2, "candidates": 10}
-FEW = {"num_epochs": 1, "width": 8, "held_out": 0.25}
+FEW = {"num_epochs": 1, "width": 8, "held_out": 0.25, "lexical": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +116,12 @@ def test_rows_show_the_longer_prompt_and_predictions_what_stood_in_it(arms: Fini
 def test_recall_is_measured_on_questions_the_reranker_has_not_learned_from(arms: FinishedRun) -> None:
     told = json.loads(arms.directory.retrieval("bi-encoder").read_text())
     assert [row["k"] for row in told["recall"]] == [1, 2, 10]
-    assert told["learned_from"] == 9
+    assert (told["learned_from"], told["chosen_on"]) == (6, 3)
     assert [row["n"] for row in told["recall"]] == [len(told["questions"])] * 3 == [3] * 3
     for row in told["recall"]:
         assert row["gain"]["value"] == pytest.approx(row["after"]["value"] - row["before"]["value"])
         assert row["before"]["value"] <= row["reachable"]
-    assert told["reranker"]["cases"] == 9
+    assert told["reranker"]["cases"] == 6
     bare = json.loads(arms.directory.retrieval("none").read_text())
     assert [row["after"] for row in bare["recall"]] == [None] * 3
     assert [row["before"] for row in bare["recall"]] == [row["before"] for row in told["recall"]]
@@ -173,6 +173,16 @@ def test_a_changed_corpus_is_read_anew_and_trains_anew(tmp_path: Path, tiny: Pat
     run_all(parse_config(config), tmp_path / "run")
     assert json.loads(card.read_text())["fingerprint"] != first
     assert len(list((tmp_path / "run" / "passages").iterdir())) == 2
+
+
+def test_where_no_order_is_better_bm25_keeps_its_own_and_the_run_says_so(tmp_path: Path, tiny: Path) -> None:
+    config = settings(tmp_path, tiny)
+    config["method"]["reranking"] = {**FEW, "lexical": "chosen"}
+    finished = run_all(parse_config(config), tmp_path / "run")
+    told = json.loads(finished.directory.retrieval("kard").read_text())
+    assert told["reranker"]["lexical"] is None, "three questions are no evidence"
+    assert all(row["after"] == row["before"] for row in told["recall"])
+    assert "no other was clearly better on 3 other training questions" in finished.report.read_text()
 
 
 def test_an_encoder_may_stand_under_the_reranker(tmp_path: Path, tiny: Path) -> None:

@@ -93,6 +93,11 @@ def test_scores_are_those_of_the_definition() -> None:
     assert similarity("bi-encoder", question, passages).tolist() == pytest.approx(wanted)
 
 
+def alone(_: Reranker) -> float:
+    """BM25 counts nothing."""
+    return 0.0
+
+
 def recall(index: PassageIndex, ranker: Reranker | None) -> float:
     """Recall@3 on questions that were not learned from."""
     reading = Reading(index, passages=3, candidates=24, ranker=ranker)
@@ -105,27 +110,27 @@ def recall(index: PassageIndex, ranker: Reranker | None) -> float:
 
 
 @pytest.mark.parametrize("interaction", ["late-interaction", "bi-encoder"])
-@pytest.mark.parametrize("lexical", [0.25, 0.0])
 def test_it_learns_which_passages_belong_to_a_question_without_its_words(
-    place: Path, index: PassageIndex, student: RankerBase, cases: list[RankingCase], interaction: str, lexical: float
+    place: Path, index: PassageIndex, student: RankerBase, cases: list[RankingCase], interaction: str
 ) -> None:
-    settings = RerankerSettings(num_epochs=12, learning_rate=0.02, width=32, lexical=lexical)
+    settings = RerankerSettings(num_epochs=12, learning_rate=0.02, width=32)
     ranker = train_reranker(
         cases,
         index.__getitem__,
         student,
         interaction,
         settings,
-        place / f"{interaction}{lexical}",
+        place / interaction,
         fingerprint="a",
         checkpoint=place / "checkpoint",
+        mix=alone,
     )
     before, after = recall(index, None), recall(index, ranker)
     assert before < 0.2
     assert after > before + 0.3
     assert ranker.card["loss"][-1] < ranker.card["loss"][0]
     assert ranker.card["tau_score"] > 0
-    assert (ranker.card["lexical"] > 0) == (lexical > 0)
+    assert ranker.card["lexical"] == 0
 
 
 def test_an_encoder_is_trained_whole_and_kept_with_its_tokenizer(
@@ -142,6 +147,7 @@ def test_an_encoder_is_trained_whole_and_kept_with_its_tokenizer(
         place / "over-encoder",
         fingerprint="a",
         checkpoint=place / "checkpoint",
+        mix=alone,
     )
     assert recall(index, ranker) > recall(index, None) + 0.2
     shutil.rmtree(base.directory)
@@ -154,7 +160,7 @@ def test_training_again_replaces_what_was_there(
 ) -> None:
     def train(fingerprint: str, epochs: int) -> dict[str, object]:
         settings = RerankerSettings(num_epochs=epochs)
-        options = {"fingerprint": fingerprint, "checkpoint": tmp_path / "c"}
+        options = {"fingerprint": fingerprint, "checkpoint": tmp_path / "c", "mix": alone}
         target = tmp_path / "r"
         return dict(
             train_reranker(cases[:8], index.__getitem__, student, "bi-encoder", settings, target, **options).card
@@ -189,6 +195,27 @@ class StopsAfter:
             raise Stop
 
 
+@pytest.mark.parametrize("weight", [None, 0.0, 0.5])
+def test_bm25_counts_as_the_mix_says(
+    tmp_path: Path, index: PassageIndex, student: RankerBase, cases: list[RankingCase], weight: float | None
+) -> None:
+    seen: list[list[float]] = []
+    shown, bm25 = [index[i] for i in range(4)], np.array([8.0, 4.0, 2.0, 0.0])
+    query = questions(1, seed=3)[0][0].question
+
+    def mix(ranker: Reranker) -> float | None:
+        seen.append(ranker.similarities(query, shown).tolist())
+        return weight
+
+    settings, options = RerankerSettings(num_epochs=1), {"fingerprint": "a", "checkpoint": tmp_path / "c"}
+    target = tmp_path / "r"
+    train_reranker(cases[:8], index.__getitem__, student, "late-interaction", settings, target, mix=mix, **options)
+    ranker = Reranker.load(target)
+    assert ranker.similarities(query, shown).tolist() == pytest.approx(seen[0])
+    wanted = bm25 / 8 if weight is None else np.array(seen[0]) + weight * bm25 / 8
+    assert ranker.scores(query, shown, bm25).tolist() == pytest.approx(wanted.tolist(), abs=1e-6)
+
+
 @pytest.mark.parametrize("is_encoder", [False, True])
 def test_stopped_it_goes_on_from_the_last_whole_epoch_and_ends_the_same(
     tmp_path: Path, index: PassageIndex, student: RankerBase, cases: list[RankingCase], is_encoder: bool
@@ -205,6 +232,7 @@ def test_stopped_it_goes_on_from_the_last_whole_epoch_and_ends_the_same(
             tmp_path / name,
             fingerprint="a",
             checkpoint=tmp_path / "checkpoints" / f"{name}.safetensors",
+            mix=alone,
             progress=progress,
         )
 
@@ -239,12 +267,13 @@ def test_a_checkpoint_that_cannot_be_read_costs_its_epochs_alone(
         tmp_path / "r",
         fingerprint="a",
         checkpoint=checkpoint,
+        mix=alone,
     )
     assert len(ranker.card["loss"]) == 2
 
 
 def test_with_nothing_to_order_it_says_what_to_do(tmp_path: Path, index: PassageIndex, student: RankerBase) -> None:
-    lone = RankingCase("q", "filler0", (3,), (1.0,), (1.0,), 1)
+    lone = RankingCase("q", "filler0", (3,), (1.0,), 1)
     with pytest.raises(TrainingError, match="several passages"):
         train_reranker(
             [lone],
@@ -255,6 +284,7 @@ def test_with_nothing_to_order_it_says_what_to_do(tmp_path: Path, index: Passage
             tmp_path / "r",
             fingerprint="a",
             checkpoint=tmp_path / "c",
+            mix=alone,
         )
 
 
@@ -272,6 +302,7 @@ def test_one_that_is_not_there_or_damaged_is_named(
         tmp_path / "r",
         fingerprint="a",
         checkpoint=tmp_path / "c",
+        mix=alone,
     )
     weights = tmp_path / "r" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from symdistill.errors import DataError
 
+SHARES = (1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.0)
+"""How much BM25 may count beside a learned similarity between -1 and 1: from almost all down to nothing."""
+
 _RESAMPLES = 10_000
 _BLOCK = 4_000_000
 
@@ -65,6 +68,33 @@ class RecallRow:
             raise DataError(f"{where} holds no recall ({error!r}).", "Delete it and evaluate the run again.") from error
 
 
+@dataclass(frozen=True, slots=True)
+class MixCase:
+    """One question: passages its rationales want, and all candidates with a learned similarity and BM25's share."""
+
+    wanted: Sequence[Sequence[int]]
+    candidates: Sequence[int]
+    similarities: Sequence[float]
+    shares: Sequence[float]
+
+
+def best_share(cases: Sequence[MixCase], k: int) -> float | None:
+    """How much BM25 should count beside the similarities for the best recall@`k`; None: it should decide alone.
+
+    It decides alone unless another mix gains more than the standard error of its gain. Of equal ones that with more of
+    BM25 is taken.
+    """
+    found = [case for case in cases if any(case.wanted)]
+    alone = np.array([_mixed(case, None, k) for case in found])
+    best, most = None, 0.0
+    for share in SHARES if len(found) > 1 else ():
+        gains = np.array([_mixed(case, share, k) for case in found]) - alone
+        error = float(gains.std(ddof=1)) / len(gains) ** 0.5
+        if gains.mean() > max(most, error):
+            best, most = share, float(gains.mean())
+    return best
+
+
 def recall_rows(
     cases: Sequence[RankedCase], depths: Sequence[int], *, confidence: float = 0.95, seed: int = 0
 ) -> list[RecallRow]:
@@ -82,6 +112,13 @@ def recall_rows(
             after, gain = (_mean(values, confidence, seed) for values in (reranked, reranked - before))
         rows.append(RecallRow(k, len(found), _mean(before, confidence, seed), float(reachable.mean()), after, gain))
     return rows
+
+
+def _mixed(case: MixCase, share: float | None, k: int) -> float:
+    """The recall of the order in which BM25 counts `share`."""
+    known = np.asarray(case.shares)
+    scores = known if share is None else np.asarray(case.similarities) + share * known
+    return _recall(case.wanted, [case.candidates[at] for at in np.argsort(-scores, kind="stable")[:k]], k)
 
 
 def _recall(wanted: Sequence[Sequence[int]], found: Sequence[int], k: int) -> float:

@@ -152,7 +152,7 @@ class CalibrationSummary:
 class RetrievalSummary:
     """What `method` reads: the best `read` of `passages` (of `words` words each, from `documents`), which BM25 finds
     or, out of its `candidates`, a reranker. `reranker` is what its reranker.json says; it learned from `learned_from`
-    questions, and `rows` are measured on others."""
+    questions, how much BM25 counts beside it was chosen on `chosen_on`, and `rows` are measured on yet others."""
 
     method: str
     corpus: str
@@ -163,6 +163,7 @@ class RetrievalSummary:
     candidates: int
     reranker: Mapping[str, Any] | None = None
     learned_from: int = 0
+    chosen_on: int = 0
     rows: Sequence[RecallRow] = ()
 
 

@@ -37,11 +37,20 @@ def _reranker(summary: RetrievalSummary) -> str:
         return "At inference they are BM25's best; nothing is reranked."
     stands = "an encoder" if card.get("base") == "encoder" else "the student's token vectors"
     kind = clean(str(card.get("interaction", "")), 40).replace("late-interaction", "late interaction")
+    share = card.get("lexical")
+    mix = f"its score counts BM25's with a share of {share:g}" if share is not None else "BM25's order is kept"
     return (
         f"At inference a reranker ({kind} over {stands}) chooses them out of BM25's {count(summary.candidates)} best. "
-        f"It learned from {count(card.get('cases'))} rationales of {count(summary.learned_from)} training questions. "
-        "What it computes is not part of FLOPs/q."
+        f"It learned from {count(card.get('cases'))} rationales of {count(summary.learned_from)} training questions; "
+        f"{mix}{_why(summary, share)}. What it computes is not part of FLOPs/q."
     )
+
+
+def _why(summary: RetrievalSummary, share: float | None) -> str:
+    if not summary.chosen_on:
+        return ""
+    others = f"{count(summary.chosen_on)} other training questions"
+    return f", as was best on {others}" if share is not None else f": no other was clearly better on {others}"
 
 
 def _recall(rows: Sequence[RecallRow]) -> Table:

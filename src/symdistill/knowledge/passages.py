@@ -190,15 +190,13 @@ def _no_words(corpus: Path, key: str) -> DataError:
 @dataclass(frozen=True, slots=True)
 class RankingCase:
     """What a ranker learns from one rationale: the question as it is searched for, candidate passages, and their BM25
-    scores for the rationale and for the question. The first `found` of them are those the rationale finds, best first.
-    """
+    scores for the rationale. The first `by_rationale` of them are those the rationale finds, best first."""
 
     example_id: str
     query: str
     passages: tuple[int, ...]
-    by_rationale: tuple[float, ...]
-    by_question: tuple[float, ...]
-    found: int
+    scores: tuple[float, ...]
+    by_rationale: int
 
 
 class Ranker(Protocol):
@@ -259,5 +257,5 @@ def ranking_case(index: PassageIndex, example: Example, rationale: str, each: in
     query, known = passage_query(example), rationale_query(rationale)
     found = [hit.index for hit in index.search(known, each)]
     numbers = tuple(dict.fromkeys([*found, *(hit.index for hit in index.search(query, each))]))
-    scores = [tuple(map(float, index.scores(text, numbers))) for text in (known, query)]
-    return RankingCase(example.id, query, numbers, scores[0], scores[1], len(found))
+    scores = tuple(map(float, index.scores(known, numbers)))
+    return RankingCase(example.id, query, numbers, scores, len(found))

@@ -18,13 +18,14 @@ Numbers. 100 candidates, 32 + 32 passages to learn from and late interaction are
 under an encoder compares 8, at τ1 = 1 [C]. 3 passages of 128 words are those of SKIntern's comparison [P]; the code of
 KARD puts one paragraph of Wikipedia before a question, and 10 on OpenBookQA [C].
 
-Departures. f holds a share of BM25(q), which is learned, too (`reranking.lexical: 0`: the paper's f alone): with a few
-hundred questions f alone lost to BM25(q) wherever it was measured (docs/LOG.md). Where no `reranker_model` is named, f
-stands on the token vectors of the student's base model, so that nothing is downloaded; the paper takes (Bio)LinkBERT,
-whose directory `reranker_model` may name. τ2 is learned; both temperatures stay above 0, and the loss is the KL of the
-paper (the code [C] lets temperatures fall below 0, and defaults to the cross-entropy of the best passage). A question
-or rationale that shares no word with the corpus stands alone, with the prompt of std-cot. What is searched for is the
-question with its options, or the rationale without the sentence that states its answer.
+Departures. BM25(q) counts beside f with a share that is chosen on training questions kept apart, up to all of it where
+f is no help (`reranking.lexical: 0`: f alone, as in the paper): learned from a few hundred questions, f alone lost to
+BM25(q) wherever it was measured (docs/LOG.md). Where no `reranker_model` is named, f stands on the token vectors of the
+student's base model, so that nothing is downloaded; the paper takes (Bio)LinkBERT, whose directory `reranker_model` may
+name. τ2 is learned; both temperatures stay above 0, and the loss is the KL of the paper (the code [C] lets temperatures
+fall below 0, and defaults to the cross-entropy of the best passage). A question or rationale that shares no word with
+the corpus stands alone, with the prompt of std-cot. What is searched for is the question with its options, or the
+rationale without the sentence that states its answer.
 """
 
 from __future__ import annotations

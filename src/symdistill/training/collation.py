@@ -12,7 +12,11 @@ from symdistill.students.formatting import EncodedExample
 from symdistill.training.rows import Layout, build_trie, plan_rows
 
 SORTED_BATCHES = 16
-"""Batches whose examples are sorted by length together: enough to save padding, few enough to keep them mixed."""
+"""Batches at most whose examples are sorted by length together: enough to save padding, few enough to mix them."""
+
+SORTED_PIECES = 4
+"""Pieces at least that a set is cut into for that. Sorted as one, a small set would give the same batches again with
+every epoch and every seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +121,11 @@ class ExampleDataset(Dataset[EncodedExample]):
 class PromptGroupedBatches(Sampler[list[int]]):
     """Batches of examples, those about one question together, in an order that depends on seed and epoch alone.
 
-    Each epoch the questions are shuffled, and so are the examples of each; the sequence is cut into pieces of
-    `SORTED_BATCHES` batches, each piece sorted by length and cut into batches, and the batches shuffled again. A
-    question with more examples than are left in a batch goes on in the next. A batch that is not full comes last:
-    accelerate, which deals batches out to several processes, takes the first that is not full for the end.
+    Each epoch the questions are shuffled, and so are the examples of each; the sequence is cut into `SORTED_PIECES`
+    pieces or more, of `SORTED_BATCHES` batches or fewer, each piece sorted by length and cut into batches, and the
+    batches shuffled again. A question with more examples than are left in a batch goes on in the next. A batch that is
+    not full comes last: accelerate, which deals batches out to several processes, takes the first that is not full for
+    the end.
 
     Long and short groups of a method, explanations and answers, say, would else come in batches of their own, and a
     step would hold one of them: its loss would not be the weighted sum.
@@ -151,14 +156,15 @@ class PromptGroupedBatches(Sampler[list[int]]):
         for prompt in torch.randperm(len(self._prompts), generator=random).tolist():
             members = self._prompts[prompt]
             order += [(prompt, members[i]) for i in torch.randperm(len(members), generator=random).tolist()]
-        piece = self.batch_size * SORTED_BATCHES
+        full = len(order) // self.batch_size
+        piece = self.batch_size * min(SORTED_BATCHES, max(1, full // SORTED_PIECES))
         batches = []
         for begin in range(0, len(order), piece):
             near = order[begin : begin + piece]
             longest: dict[int, int] = {}
             for prompt, index in near:
                 longest[prompt] = max(longest.get(prompt, 0), self._lengths[index])
-            near = sorted(near, key=lambda entry: (-longest[entry[0]], entry[0]))
+            near = sorted(near, key=lambda entry: -longest[entry[0]])  # those of a length stay shuffled
             batches += [
                 [index for _, index in near[i : i + self.batch_size]] for i in range(0, len(near), self.batch_size)
             ]

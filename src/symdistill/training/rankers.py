@@ -198,6 +198,12 @@ class Reranker:
         return cls(tower.to(best_device()), tokenizer, card)
 
     def scores(self, query: str, passages: Sequence[Passage], bm25: NDArray[np.float64]) -> NDArray[np.float32]:
+        """f(d, q) of each passage and its share of BM25 ([len(passages)]); BM25 alone where that was found best."""
+        share = (bm25 / max(float(bm25.max(initial=0.0)), 1e-9)).astype(np.float32)
+        weight = self.card["lexical"]
+        return share if weight is None else self.similarities(query, passages) + np.float32(weight) * share
+
+    def similarities(self, query: str, passages: Sequence[Passage]) -> NDArray[np.float32]:
         """f(d, q) of each passage ([len(passages)])."""
         with torch.inference_mode():
             question = self._vectors([query], "question")
@@ -208,8 +214,8 @@ class Reranker:
                 blocks = [passages[start : start + _BATCH] for start in range(0, len(passages), _BATCH)]
                 vectors = (self._vectors([p.shown for p in block], "passage") for block in blocks)
                 found = torch.cat([similarity(self._interaction, question, block) for block in vectors])
-        scores: NDArray[np.float32] = found.float().cpu().numpy()
-        return scores + np.float32(self.card["lexical"]) * lexical_share(bm25)
+        similarities: NDArray[np.float32] = found.float().cpu().numpy()
+        return similarities
 
     def _remember(self, passages: Sequence[Passage]) -> None:
         new = [p for p in passages if p.id not in self._known]
@@ -224,11 +230,6 @@ class Reranker:
         ids, mask = padded(self._read(texts), 0, best_device())
         found: Vectors = self._model(ids, mask, side)
         return found
-
-
-def lexical_share(bm25: NDArray[np.float64]) -> NDArray[np.float32]:
-    """BM25 scores of a question's candidates as shares of the best one."""
-    return (bm25 / max(float(bm25.max(initial=0.0)), 1e-9)).astype(np.float32)
 
 
 def save_ranker(model: nn.Module, tokenizer: Any, card: Mapping[str, Any], directory: Path) -> None:

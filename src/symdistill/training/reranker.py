@@ -5,11 +5,14 @@ rationales r do. For a question q with the candidates D(r) ∪ D(q), the best of
 
     loss = KL(Q ‖ P),    Q(d) ∝ exp(BM25(d | r) / τ1),    P(d) ∝ exp(f(d, q) / τ2),    both over the candidates.
 
-f is a bi-encoder or late interaction (`rankers`) plus β·BM25(d | q) / max BM25(· | q): a share of what was known
-before, without which f has to beat BM25(q) from nothing. τ1 is fixed; τ2 and β are learned as exponentials, so they are
-above 0 whatever happens. (The authors' code lets both temperatures fall during training, from 1 to −3 and from 100 to
-−300: below 0 the passages that fit worst are those to be found. Its default loss is the cross-entropy of the best
-passage alone.)
+f is a bi-encoder or late interaction (`rankers`). τ1 is fixed; τ2 is learned as an exponential, so it is above 0
+whatever happens. (The authors' code lets both temperatures fall during training, from 1 to −3 and from 100 to −300:
+below 0 the passages that fit worst are those to be found. Its default loss is the cross-entropy of the best passage
+alone.)
+
+Half of what f learns to order are passages that BM25(q) would not offer it, so a small f can be worse than BM25(q)
+among those that it does. Passages are therefore ordered by f(d, q) + β·BM25(d | q) / max BM25(· | q), with a β that is
+chosen once, on questions that f did not learn from (`mix`).
 
 Training goes on from its last whole epoch.
 """
@@ -45,7 +48,6 @@ from symdistill.training.rankers import (
     TokenTable,
     Vectors,
     best_device,
-    lexical_share,
     padded,
     principal_table,
     save_ranker,
@@ -57,8 +59,7 @@ from symdistill.training.settings import RerankerSettings
 _SAMPLED = 8
 """Candidates of a step under an encoder, where the settings do not say (that of the authors' code)."""
 _RATES = {"table": 2e-3, "encoder": 5e-5}
-_SCALAR_RATE = 0.05
-"""Of log τ2 and log β."""
+_TAU_RATE = 0.05
 _WARMUP = 0.05
 _PASS_TOKENS = 16_384
 """Tokens of a forward pass, about: it bounds the memory of a step."""
@@ -89,6 +90,7 @@ def train_reranker(
     *,
     fingerprint: str,
     checkpoint: Path,
+    mix: Callable[[Reranker], float | None],
     seed: int = 0,
     progress: Progress | None = None,
     label: str = "",
@@ -96,7 +98,7 @@ def train_reranker(
     """Train a reranker into `directory`; what was there is replaced. `fingerprint` is what it will be found by.
 
     `passage` gives the passages that the cases name by number. `checkpoint` is a file of this training alone; from it
-    an interrupted one goes on, with the same outcome.
+    an interrupted one goes on, with the same outcome. `mix` says for a trained f what β shall be; None: BM25 alone.
 
     Raises:
         TrainingError: no case has two candidates to order, a loss that is no number, or nowhere to write.
@@ -120,7 +122,7 @@ def train_reranker(
         "base": "encoder" if base.is_encoder else "table",
         "pooling": session.pooling,
         "max_tokens": session.max_tokens,
-        "lexical": float(session.lexical.detach()),
+        "lexical": 0.0,
         "tau_rationale": settings.tau_rationale,
         "tau_score": float(session.tau_score.detach()),
         "cases": len(useful),
@@ -129,6 +131,7 @@ def train_reranker(
         "parameters": sum(p.numel() for p in session.model.parameters()),
         "seconds": time.monotonic() - began,
     }
+    facts["lexical"] = mix(Reranker(session.model, session.tokenizer, facts))
     save_ranker(session.model, session.tokenizer, facts, directory)
     checkpoint.unlink(missing_ok=True)
     progress.finish(f"{label}   KL {history[0]:.2f} to {history[-1]:.2f} over {len(useful):,} rationales")
@@ -171,8 +174,7 @@ class _Session:
                 counts[np.unique(row)] += 1
             self.model = TokenTable(table, counts, len(numbers))
         self.model.to(self.device)
-        self._log_tau = nn.Parameter(torch.tensor(_log(settings.tau_score), device=self.device))
-        self._log_lexical = nn.Parameter(torch.tensor(_log(settings.lexical), device=self.device))
+        self._log_tau = nn.Parameter(torch.tensor(math.log(settings.tau_score), device=self.device))
         self._sampled = settings.sampled or (_SAMPLED if base.is_encoder else None)
         rate = settings.learning_rate or _RATES["encoder" if base.is_encoder else "table"]
         weights = [p for name, p in self.model.named_parameters() if name == "log_weights"]
@@ -180,7 +182,7 @@ class _Session:
         groups = [
             {"params": others, "lr": rate},
             {"params": weights, "lr": 10 * rate},
-            {"params": [self._log_tau, self._log_lexical], "lr": _SCALAR_RATE},
+            {"params": [self._log_tau], "lr": _TAU_RATE},
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
         self.steps = -(-len(cases) // settings.batch_size)
@@ -191,11 +193,6 @@ class _Session:
     def tau_score(self) -> torch.Tensor:
         """τ2, above 0 whatever is learned."""
         return self._log_tau.exp()
-
-    @property
-    def lexical(self) -> torch.Tensor:
-        """β, above 0 unless it starts there."""
-        return self._log_lexical.exp()
 
     def run(self, checkpoint: Path, progress: Progress, label: str) -> list[float]:
         """Train to the end, from the checkpoint where there is one; the mean loss of each epoch."""
@@ -264,9 +261,8 @@ class _Session:
             case = self.cases[number]
             own = passages.part(slice(start, start + len(chosen)))
             start += len(chosen)
-            share = torch.from_numpy(lexical_share(np.array(case.by_question))[chosen]).to(self.device)
-            scores = similarity(self.interaction, questions.part(slice(place, place + 1)), own) + self.lexical * share
-            bm25 = torch.tensor([case.by_rationale[at] for at in chosen], device=self.device)
+            scores = similarity(self.interaction, questions.part(slice(place, place + 1)), own)
+            bm25 = torch.tensor([case.scores[at] for at in chosen], device=self.device)
             total = total + kl_loss(bm25, scores, self.settings.tau_rationale, self.tau_score)
         return total
 
@@ -277,7 +273,7 @@ class _Session:
 
     def _chosen(self, case: RankingCase) -> Iterator[int]:
         """Places of the candidates of this step: all, or as many drawn from the rationale's as from the others."""
-        count, first = len(case.passages), case.found
+        count, first = len(case.passages), case.by_rationale
         if self._sampled is None or count <= self._sampled:
             yield from range(count)
             return
@@ -324,7 +320,7 @@ class _Session:
         return history
 
     def _learned(self) -> list[nn.Parameter]:
-        return [*self.model.parameters(), self._log_tau, self._log_lexical]
+        return [*self.model.parameters(), self._log_tau]
 
     def _state(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Every tensor that training changes, by a name."""
@@ -332,8 +328,3 @@ class _Session:
             yield f"weight {at}", parameter.data
             for kind, value in self.optimizer.state[parameter].items():
                 yield f"{kind} {at}", value
-
-
-def _log(value: float) -> float:
-    """Of 0 it is minus infinity, whose exponential is 0 and has no gradient."""
-    return math.log(value) if value else -math.inf

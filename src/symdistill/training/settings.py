@@ -70,8 +70,8 @@ class RerankerSettings(Settings):
     """τ1: how much the best passages of a rationale stand out."""
     tau_score: PositiveFloat = 0.05
     """τ2, for scores between -1 and 1, where its learning starts."""
-    lexical: NonNegativeFloat = 0.25
-    """β, the share of BM25(q) in a passage's score, where its learning starts; 0: none, and none is learned."""
+    lexical: NonNegativeFloat | Literal["chosen"] = "chosen"
+    """How much BM25(q), as a share of the best candidate's, counts beside the learned score; 0: nothing."""
     each: PositiveInt = 32
     """Candidates of a training question: so many for its rationale, and as many for the question."""
     sampled: int | None = Field(default=None, ge=2)
@@ -86,4 +86,4 @@ class RerankerSettings(Settings):
     max_tokens: PositiveInt = 256
     """Tokens of a question or a passage that count."""
     held_out: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the questions the reranker does not learn from, to measure it on."""
+    """Share of the questions the reranker does not learn from, to measure it on; as many more to choose `lexical`."""
