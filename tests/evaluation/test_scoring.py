@@ -52,6 +52,17 @@ def test_one_reply_a_question():
     assert row.prompt_flops_paper is None
 
 
+def test_the_equations_of_the_replies_are_worked_out_again():
+    def writes(text: str) -> Completion:
+        return says(5, text=f"{text} Therefore, the answer is 5.")
+
+    replies = [[writes("2 + 2 = 4, and 4 + 1 = 5.")], [writes("2 * 2 = 5.")], [writes("It is five.")]]
+    row = score([example(i, "5") for i in range(3)], replies, "std-cot").row
+    assert (row.equations, row.step_score) == (3, pytest.approx(2 / 3))
+    silent = score([example(1, "5")], [[says(5)]], "label-only").row
+    assert (silent.equations, silent.step_score) == (None, None)
+
+
 def test_a_vote_sums_tokens_and_counts_parsed_replies():
     replies = [says(5), says(4, cached_prompt_tokens=50), says(5, cached_prompt_tokens=50), says(None)]
     scored = score([example(1, "5")], [replies], "scotd", shape=Tiny())

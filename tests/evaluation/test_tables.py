@@ -227,3 +227,22 @@ def test_rows_about_knowledge_show_retrievals_and_the_prompt_they_cost():
     assert first[at : at + 2] == ["–", "70"]
     assert second[at : at + 2] == ["25%", "132"]
     assert "retrieved" not in metrics_table([plain])[0]
+
+
+def test_methods_that_compute_show_how_many_of_their_equations_hold():
+    silent, computing = row("label-only", HALF), row("std-cot", MOST, equations=60, step_score=0.714)
+    header, first, second = metrics_table([silent, computing])
+    at = header.index("steps")
+    assert (header[at - 1], header[at + 1]) == ("parsed", "tokens/q")
+    assert (first[at], second[at]) == ("–", "71%")
+    seldom = row("std-cot", MOST, equations=59, step_score=0.714)
+    assert "steps" not in metrics_table([silent, seldom])[0]
+
+
+def test_the_comparison_shows_equations_too():
+    runs = [
+        evidence("label-only", HALF),
+        replace(evidence("std-cot", MOST), row=row("std-cot", MOST, equations=200, step_score=0.5)),
+    ]
+    header, *lines = comparison_table(compare(runs))
+    assert [line[header.index("steps")] for line in lines] == ["–", "50%"]

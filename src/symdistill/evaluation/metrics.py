@@ -33,6 +33,8 @@ class MetricRow:
     unlabelled: questions left out because they carry no answer to check against.
     unanswered: questions to which no reply came at all; they count as wrong.
     retrieval_rate: share of the questions answered with knowledge or passages; None for a method that looks up none.
+    equations: equations in the replies that could be recomputed, all counted together (`curation.steps`); None where
+        there are none. step_score: the share of them that hold.
     """
 
     method: str
@@ -61,6 +63,8 @@ class MetricRow:
     unlabelled: int | None = None
     unanswered: int | None = None
     retrieval_rate: float | None = None
+    equations: int | None = None
+    step_score: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The row for `metrics.json`; an optional field that does not apply is left out."""
@@ -69,7 +73,7 @@ class MetricRow:
 
 
 _TEXT = {"method", "split", "decoding", "task", "part", "model", "engine"}
-_COUNT = {"n", "samples", "seed", "unlabelled", "unanswered"}
+_COUNT = {"n", "samples", "seed", "unlabelled", "unanswered", "equations"}
 _MAYBE_NONE = {"prompt_flops_paper", "flops", "seconds"}
 
 

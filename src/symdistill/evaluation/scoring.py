@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from symdistill.curation.steps import check_steps
 from symdistill.errors import DataError
 from symdistill.evaluation.flops import Shape, passes, question_flops
 from symdistill.evaluation.metrics import MetricRow
@@ -220,6 +221,7 @@ def _row(
     parsed = sum(answer is not None for a in answered for answer in a.prediction.answers)
     flops = [question_flops(setting.shape, a.completions, a.before) for a in answered] if setting.shape else []
     retrieved = [a.retrieved for a in answered if a.retrieved is not None]
+    steps = [equation for a in answered for text in a.prediction.samples for equation in check_steps(text).equations]
     return MetricRow(
         method=setting.method,
         split=setting.split,
@@ -245,6 +247,8 @@ def _row(
         cached_prompt_tokens=_mean([a.prediction.cached_prompt_tokens for a in answered]),
         cost_usd=sum(c.cost_usd for a in answered for c in (*a.before, *a.completions)),
         retrieval_rate=_mean(retrieved) if retrieved else None,
+        equations=len(steps) or None,
+        step_score=_mean([equation.holds for equation in steps]) if steps else None,
     )
 
 

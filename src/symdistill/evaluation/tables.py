@@ -23,7 +23,8 @@ def metrics_table(rows: Sequence[MetricRow], comparison: Comparison | None = Non
     """The table a run ends with: one line a row, with the difference to the baseline where `comparison` knows it.
 
     tokens/q are generated tokens. A `set` column appears when the rows are not all about the same questions, the
-    columns `retrieved` and `prompt/q` (prompt tokens) where a row is about a method that may look up knowledge.
+    columns `retrieved` and `prompt/q` (prompt tokens) where a row is about a method that may look up knowledge, and
+    `steps` (the share of the replies' equations that hold) where replies compute.
     """
     several = len({_set_name(row) for row in rows}) > 1
     level = f"{100 * (rows[0].confidence if rows else 0.95):g}%"
@@ -31,6 +32,9 @@ def metrics_table(rows: Sequence[MetricRow], comparison: Comparison | None = Non
     knowing = any(row.retrieval_rate is not None for row in rows)
     if knowing:
         header[4:4] = ["retrieved", "prompt/q"]
+    stepping = _compute(rows)
+    if stepping:
+        header.insert(4, "steps")
     if several:
         header.insert(2, "set")
     if comparison and len(comparison.standings) > 1:
@@ -48,6 +52,8 @@ def metrics_table(rows: Sequence[MetricRow], comparison: Comparison | None = Non
         if knowing:
             rate = NOTHING if row.retrieval_rate is None else f"{percent(row.retrieval_rate, 0)}%"
             line[4:4] = [rate, count(row.prompt_tokens)]
+        if stepping:
+            line.insert(4, _steps(row))
         if several:
             line.insert(2, _set_name(row))
         if comparison and len(comparison.standings) > 1:
@@ -61,6 +67,9 @@ def comparison_table(comparison: Comparison) -> Table:
     level = f"{100 * comparison.confidence:g}%"
     several = len({s.run for s in comparison.standings}) > 1
     header = ["method", "decoding", f"accuracy ({level})", "parsed", "tokens/q", "FLOPs/q"]
+    stepping = _compute([s.row for s in comparison.standings if s.row])
+    if stepping:
+        header.insert(4, "steps")
     alone = len(comparison.standings) == 1
     if not alone:
         header += [f"vs {short_names(comparison)[comparison.baseline]} ({level})", "p"]
@@ -75,10 +84,21 @@ def comparison_table(comparison: Comparison) -> Table:
             count(s.row.generated_tokens if s.row else None),
             scaled(s.row.flops if s.row else None),
         ]
+        if stepping:
+            line.insert(4, _steps(s.row))
         if not alone:
             line += [_difference(versus), p_value(versus.p_holm)] if versus else [NOTHING, ""]
         table.append([s.run, *line] if several else line)
     return table
+
+
+def _compute(rows: Sequence[MetricRow]) -> bool:
+    """Whether the replies of a method hold equations enough to speak of: one for every second question or more."""
+    return any((row.equations or 0) >= row.n * row.samples / 2 for row in rows)
+
+
+def _steps(row: MetricRow | None) -> str:
+    return f"{percent(row.step_score, 0)}%" if row and row.step_score is not None else NOTHING
 
 
 def pairs_table(comparison: Comparison) -> Table:
@@ -150,7 +170,7 @@ def comparison_csv(comparison: Comparison) -> str:
     """One line a method with unrounded figures; differences are to the baseline, shares between 0 and 1."""
     header = [
         *("run", "method", "decoding", "samples", "seed", "n", "correct", "accuracy", "ci_low", "ci_high"),
-        *("parse_rate", "prompt_tokens", "generated_tokens", "flops", "cost_usd"),
+        *("parse_rate", "step_score", "prompt_tokens", "generated_tokens", "flops", "cost_usd"),
         *("baseline", "difference", "difference_low", "difference_high", "p", "p_mid", "p_holm"),
     ]
     return csv_text([header, *(_csv_line(s, comparison) for s in comparison.standings)])
@@ -173,10 +193,14 @@ def _csv_line(s: Standing, comparison: Comparison) -> list[object]:
     r, v = s.row, comparison.versus_baseline(s.label)
     return [
         *(s.run, s.method, s.decoding, s.samples, r.seed if r else None, s.n, s.correct, s.accuracy, s.low, s.high),
-        *((r.parse_rate, r.prompt_tokens, r.generated_tokens, r.flops, r.cost_usd) if r else [None] * 5),
+        *(_measured(r) if r else [None] * 6),
         comparison.baseline,
         *((v.difference, v.low, v.high, v.p, v.p_mid, v.p_holm) if v else [None] * 6),
     ]
+
+
+def _measured(r: MetricRow) -> list[object]:
+    return [r.parse_rate, r.step_score, r.prompt_tokens, r.generated_tokens, r.flops, r.cost_usd]
 
 
 def csv_text(lines: Sequence[Sequence[object]]) -> str:
