@@ -83,7 +83,7 @@ def ensure_reranker(work: Workspace, method: Kard, plain: Reading, material: Mat
             "interaction": interaction,
             "settings": settings.reranking.model_dump(mode="json", exclude={"held_out"}),
             "base": of_base,
-            "seed": work.config.seed,
+            "seed": work.training_seed(method),
             "version": VERSION,
         },
     )
