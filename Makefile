@@ -19,7 +19,6 @@ check: .venv/.dev
 
 # Two hours and more; single tables: .venv/bin/python benchmarks/NAME.py --help
 bench: .venv/.dev
-	$(PIP) --no-deps trl==1.16.0
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/sampling.py

@@ -45,6 +45,7 @@ def answered(
     flops: float = 1e9,
     tasks: Sequence[str] = TASKS,
     contrasts: Mapping[str, str] | None = None,
+    asked: Mapping[str, str] | None = None,
 ) -> RunEvidence:
     """What one run answered to questions q0, q1, …, which belong to the tasks in turn."""
     ids = [f"q{i}" for i in range(len(verdicts))]
@@ -59,6 +60,7 @@ def answered(
         row=row(method, sum(right) / len(right), len(right), decoding=decoding, samples=samples, flops=flops),
         tasks={i: tasks[number % len(tasks)] for number, i in enumerate(ids)},
         contrasts=contrasts or {},
+        asked=asked or {},
     )
 
 
@@ -139,5 +141,5 @@ def with_samples(n: int = 200, counts: Sequence[int] = (1, 5, 10, 20, 30)) -> li
                 answered("scotd", chance.random(n) < share + 0.05, decoding="vote", samples=30, flops=420e9),
             ]
             title = f"scotd · samples {count} · seed {seed}"
-            cells.append(cell("scotd", found, seed=seed, vary={"samples": str(count)}, title=title))
+            cells.append(cell("scotd", found, seed=seed, vary={"teacher.samples": str(count)}, title=title))
     return cells

@@ -56,6 +56,7 @@ def teacher(script: Callable[[Request], Any] = notes_for) -> Iterator[ScriptedMo
         mock.patch("symdistill.runs.teaching.load_teacher", return_value=model),
         mock.patch("symdistill.runs.knowing.load_teacher", return_value=model),
         mock.patch("symdistill.runs.internalising.load_teacher", return_value=model),
+        mock.patch("symdistill.runs.pricing.load_teacher", return_value=model),
     ):
         yield model
 

@@ -8,8 +8,9 @@ import pytest
 
 from symdistill.models.llama_cpp import own_signal_handlers
 from symdistill.models.recording import read_recording
-from symdistill.runs.config import load_config
+from symdistill.runs.config import FAMILIES, load_config
 from symdistill.runs.directory import RunDirectory
+from symdistill.runs.families import price_family
 from symdistill.runs.grid import load_grid
 from symdistill.runs.grid_checks import check_grid, price_grid
 from symdistill.runs.teaching import all_requests, open_teacher, sample_teacher
@@ -21,6 +22,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 FILES = sorted(EXAMPLES.rglob("*.yaml"))
 GRIDS = [path for path in FILES if "\ngrid:\n" in path.read_text()]
+FAMILY = [path for path in FILES if any(f"\n{name}:\n" in path.read_text() for name in FAMILIES)]
 HERE = [path for path in GRIDS if "path: ../quickstart/" in path.read_text()]
 
 
@@ -41,26 +43,36 @@ def test_a_grid_on_shipped_questions_passes_its_dry_run(
     assert price is not None
     assert price.planned > 0
     recorded = "model: recorded:" in path.read_text()
-    assert price.most_tokens >= 0
+    assert price.most_tokens > 0
     assert (price.most_usd == 0) == recorded, "a recording costs nothing, a local server has no known price"
     assert not (tmp_path / "out").exists()
 
 
-def test_each_paper_has_a_grid_and_its_twin_in_small() -> None:
+def test_each_paper_has_its_grids_and_each_grid_a_twin_in_small() -> None:
     names = {path.stem for path in (EXAMPLES / "paper").glob("*.yaml")}
     large = {name for name in names if not name.endswith("-small")}
     assert {name.partition("-")[0] for name in large} == {"scotd", "nesycd", "skintern"}
-    assert {f"{name}-small" for name in large} == names - large
+    ablations = {path.stem for path in (EXAMPLES / "ablations").glob("*.yaml")}
+    assert {name for name in large if f"{name}-small" not in names} <= ablations
+    assert {name.removesuffix("-small") for name in names - large} <= large
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path not in GRIDS], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [path for path in FILES if path not in GRIDS + FAMILY], ids=lambda p: p.name)
 def test_the_configuration_loads_and_its_files_exist(path: Path) -> None:
     config = load_config(path)
     assert config.build_methods()
     assert config.task.path is not None
-    assert config.task.path.exists() or path.parent.name == "reproduction", "its data are made by data.py"
+    assert config.task.path.exists() or (path.parent / "data.py").exists(), "its data are made by data.py"
     if config.teacher.demonstrations:
         assert config.teacher.demonstrations.exists()
+
+
+@pytest.mark.parametrize("path", FAMILY, ids=lambda p: p.name)
+def test_a_run_of_a_family_passes_its_dry_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symdistill.students.loading.check_student", lambda settings: settings.model)
+    teacher = ["teacher.model=openai:local", "teacher.base_url=http://127.0.0.1:9/v1"]  # whose file is the user's own
+    price_family(load_config(path, teacher), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_recording_covers_the_quickstart() -> None:
@@ -71,6 +83,15 @@ def test_the_recording_covers_the_quickstart() -> None:
     requests = all_requests(work, teacher.name)
     recorded = read_recording(EXAMPLES / "quickstart" / "teacher.jsonl.gz").replies
     assert len(requests) == 240 * 3 + 120
+    assert [r.key for r in requests if r.key not in recorded] == []
+
+
+@pytest.mark.parametrize("path", sorted((EXAMPLES / "reinforcement").glob("*.yaml")), ids=lambda p: p.name)
+def test_reinforcement_begins_with_the_quickstart_s_recording(path: Path) -> None:
+    work = Workspace(load_config(path), RunDirectory(Path("nowhere")))
+    requests = all_requests(work, open_teacher(work).name)
+    recorded = read_recording(EXAMPLES / "quickstart" / "teacher.jsonl.gz").replies
+    assert len(requests) >= 160
     assert [r.key for r in requests if r.key not in recorded] == []
 
 

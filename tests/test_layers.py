@@ -16,7 +16,7 @@ LAYERS = [
 ]
 HEAVY = [
     *("torch", "transformers", "peft", "accelerate", "datasets", "pyarrow", "openai", "xllamacpp", "sklearn"),
-    *("aiohttp", "ctranslate2", "pandas", "wittgenstein", "pyoxigraph", "clingo"),
+    *("aiohttp", "ctranslate2", "pandas", "wittgenstein", "pyoxigraph", "clingo", "trl"),
 ]
 
 

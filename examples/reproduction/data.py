@@ -3,11 +3,15 @@
     git clone https://github.com/suzgunmirac/BIG-Bench-Hard
     git clone https://github.com/kojima-takeshi188/zero_shot_cot
     git clone https://github.com/openai/grade-school-math
-    python examples/reproduction/data.py --bbh BIG-Bench-Hard --zero-shot-cot zero_shot_cot --gsm8k grade-school-math
+    git clone https://github.com/allenai/contrast-sets
+    python examples/reproduction/data.py --bbh BIG-Bench-Hard --zero-shot-cot zero_shot_cot \
+        --gsm8k grade-school-math --contrast-sets contrast-sets
 
 BIG-Bench-Hard (MIT) brings 3-shot chains of thought by code-davinci-002, one a question; zero_shot_cot the logs of
 zero-shot chains by text-davinci-002. The worked solutions of GSM8K's training questions (MIT) are a corpus to retrieve
-passages from; no mix asks one of its questions. Each task is split 4:1 into train and test by one seeded shuffle.
+passages from; no mix asks one of its questions. The contrast sets of IMDB bring film reviews, and the smallest edits
+that turn their sentiment: 200 pairs of the test part are kept to be judged on, the originals of all others to learn
+from, without rationales. Each task of a mix is split 4:1 into train and test by one seeded shuffle.
 Written are one file a mix: so many training questions of each task, drawn with a seed, and its test questions; tasks
 without training questions are out of domain. Benchmark data: it must never appear in training corpora.
 """
@@ -15,6 +19,7 @@ without training questions are out of domain. Benchmark data: it must never appe
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import random
 import re
@@ -27,6 +32,7 @@ Row = dict[str, Any]
 
 LABELS = {"boolean_expressions", "navigate", "sports_understanding", "web_of_lies", "causal_judgement"}
 NUMBERS = {"object_counting", "multistep_arithmetic_two"}
+JUDGED_PAIRS = 200
 LOGGED = {"svamp": "number", "multiarith": "number", "addsub": "number", "coin_flip": "label", "last_letters": "text"}
 
 
@@ -129,6 +135,33 @@ def worked_solutions(clone: Path) -> Iterator[Row]:
             yield {"id": f"gsm8k/{number:04d}", "text": f"{row['question']} {' '.join(solution.split())}."}
 
 
+def contrast_sets(clone: Path) -> Iterator[Row]:
+    """Film reviews to learn from, and pairs of a review and its edit to be judged on."""
+    pairs = []
+    for part in ("dev", "test"):
+        texts = [(clone / "IMDb" / "data" / f"{part}_{kind}.tsv") for kind in ("original", "contrast")]
+        readers = [csv.DictReader(path.open(encoding="utf-8"), delimiter="\t") for path in texts]
+        for number, (original, edit) in enumerate(zip(*readers, strict=True)):
+            pairs.append((f"imdb/{part}/{number:03d}", original, edit))
+    judged = {key for key, _, _ in random.Random(0).sample([p for p in pairs if "/test/" in p[0]], JUDGED_PAIRS)}
+    for key, original, edit in pairs:
+        yield review(key, original, "test" if key in judged else "train")
+        if key in judged:
+            yield {**review(f"{key}/contrast", edit, "test"), "contrast_of": key}
+
+
+def review(key: str, row: Mapping[str, str], part: str) -> Row:
+    return {
+        "id": key,
+        "task": "imdb",
+        "instruction": "Is the sentiment of this film review positive or negative?",
+        "question": row["Text"].replace("<br />", " ").strip(),
+        "answer": row["Sentiment"].lower(),
+        "answer_type": "label",
+        "split": part,
+    }
+
+
 def write(path: Path, rows: list[Row]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
@@ -138,6 +171,7 @@ def main() -> None:
     parser.add_argument("--bbh", type=Path, required=True, help="a clone of suzgunmirac/BIG-Bench-Hard")
     parser.add_argument("--zero-shot-cot", type=Path, required=True, help="a clone of kojima-takeshi188/zero_shot_cot")
     parser.add_argument("--gsm8k", type=Path, help="a clone of openai/grade-school-math, for the corpus")
+    parser.add_argument("--contrast-sets", type=Path, help="a clone of allenai/contrast-sets")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "data")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
@@ -151,6 +185,10 @@ def main() -> None:
         documents = list(worked_solutions(given.gsm8k))
         write(given.output / "gsm8k-solutions.jsonl", documents)
         print(f"{given.output / 'gsm8k-solutions.jsonl'}: {len(documents)} documents")
+    if given.contrast_sets:
+        reviews = list(contrast_sets(given.contrast_sets))
+        write(given.output / "imdb.jsonl", reviews)
+        print(f"{given.output / 'imdb.jsonl'}: {len(reviews) - 2 * JUDGED_PAIRS} train, {JUDGED_PAIRS} pairs")
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ def test_advice_about_a_place_that_cannot_be_written_fits_the_command(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str, option: str
 ) -> None:
     (tmp_path / "file").write_text("")
-    target = str(tmp_path / "file" / "x.yaml")
+    target = str(tmp_path / "file" / "x.md")
     words = [verb, target]
     if verb == "compare":
         runs = [finished_run(tmp_path / name) for name in ("one", "two")]
@@ -196,7 +196,26 @@ def finished_run(path: Path) -> Path:
     rows = [{"id": f"q{i}", "method": path.name, "gold": "1", "samples": ["1"], "correct": i > 1} for i in range(4)]
     (path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (path / "metrics.json").write_text("[]")
+    (path / "config.yaml").write_text(f"task: {{path: q.jsonl}}\nmethod: {{name: label-only, label: {path.name}}}\n")
     return path
+
+
+def test_finished_runs_are_compared_in_every_form(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written that was not asked for; one file by its ending, or all of them."""
+    runs = [str(finished_run(tmp_path / name)) for name in ("one", "two")]
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, "compare", *runs)
+    assert code == 0, err
+    assert "vs one" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+    for name, begins in (("x.csv", "student,"), ("x.tex", "%"), ("x.md", "# "), ("x.html", "<!doctype")):
+        assert call(capsys, "compare", *runs, "--output", name)[0] == 0
+        assert (tmp_path / name).read_text().lower().startswith(begins)
+    assert call(capsys, "compare", *runs, "--output", "all")[0] == 0
+    names = ["comparison.csv", "comparison.md", "comparison.tex", "report.html"]
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == names
 
 
 def test_init_does_not_take_a_directory_for_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

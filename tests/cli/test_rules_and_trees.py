@@ -135,7 +135,7 @@ def test_a_tree_can_explain_a_model_instead_of_the_labels(
     assert "fidelity      100.0" in out
     assert "accuracy      0.0" in out
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
-        *("measures.json", "rules.jsonl", "tree.json", "tree.svg")
+        *("measures.json", "report.html", "rules.jsonl", "tree.json", "tree.svg")
     ]
     tree = tmp_path / "model" / "tree.json"
     assert "Is the title longer than three words?" in call(capsys, "trees", "show", tree)[1]

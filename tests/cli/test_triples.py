@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from labelled import rows, write_rows
 from symdistill.cli.main import main
 from symdistill.knowledge.triples import Batch, Triple, read_triples, write_triples
 from symdistill.knowledge.triples.store import TripleStore
@@ -212,3 +213,49 @@ def test_no_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for verb in ("validate", "stats", "verbalise", "review"):
         assert call(capsys, verb, tmp_path)[0] in (1, 2)
         assert call(capsys, verb, tmp_path / "none")[0] in (1, 2)
+
+
+def test_a_critic_learns_from_labels_and_filters_an_export(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    given = rows(60)
+    triples = [Triple(row["head"], row["relation"], row["tail"], None, "b1") for row in given]
+    TripleStore(tmp_path / "kg").add(triples, [Batch("b1", "import")])
+    labels = write_rows(tmp_path / "labels.jsonl", given)
+    code, out, _ = call(capsys, "critic", tmp_path / "kg", "--labels", labels, "--recall", 0.8)
+    assert code == 0
+    assert "240 labels, no head on two sides" in out
+    assert "no critic" in out
+    report = json.loads((tmp_path / "kg" / "critic" / "report.json").read_text())
+    assert report["held_out"]["chosen"]["raises_precision"]
+    code, out, _ = call(capsys, "export", tmp_path / "kg", tmp_path / "good.jsonl", "--critic")
+    kept = read_triples(tmp_path / "good.jsonl").triples
+    assert 60 < len(kept) <= 130
+    good = {(row["head"], row["tail"]) for row in given if row["label"]}
+    assert sum((t.head, t.tail) in good for t in kept) >= 0.95 * len(kept)
+    assert all(t.confidence is not None for t in kept)
+    code, out, _ = call(capsys, "critic", tmp_path / "kg", "--labels", labels, "--rescore")
+    assert "confidences are its probabilities now" in out
+    assert all(t.confidence is not None for t in TripleStore(tmp_path / "kg").triples())
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("--labels", "none.jsonl"), "There is no file none.jsonl"),
+        ((), "There are 0 labels, and a critic needs 20"),
+        (("--recall", 0), "`recall` must be a number above 0 and at most 1"),
+        (("--threshold", 2), "`threshold` must be a number of at least 0 and at most 1"),
+        (("--student", "x"), "--student is about --features student"),
+    ],
+)
+def test_a_critic_says_what_it_lacks(
+    capsys: pytest.CaptureFixture[str], graph: Path, words: tuple[str | float, ...], said: str
+) -> None:
+    code, _, err = call(capsys, "critic", graph, *words)
+    assert code == 2
+    assert said in plain(err)
+
+
+def test_an_export_by_a_critic_needs_one(capsys: pytest.CaptureFixture[str], graph: Path, tmp_path: Path) -> None:
+    code, _, err = call(capsys, "export", graph, tmp_path / "x.jsonl", "--critic")
+    assert code == 2
+    assert "There is no critic in" in err

@@ -14,6 +14,7 @@ from symdistill.evaluation.graph_metrics import (
     novelty,
     precision_by_relation,
     recapture,
+    self_bleu,
     vendi,
 )
 from symdistill.knowledge.triples import Batch, Triple
@@ -121,3 +122,35 @@ def test_draws_are_batches_of_the_same_requests() -> None:
         Triple("a", "r", "c", None, "f-1"),
     ]
     assert independent_draws(triples, batches) == [[{("a", "r", "b")}, {("a", "r", "b")}]]
+
+
+@pytest.mark.parametrize(
+    "texts, value",
+    [
+        (
+            ["the cat sat on the mat", "the cat sat on a mat today", "dogs bark loudly at night here"],
+            0.3240019459522541,
+        ),
+        (
+            ["to call a taxi", "to call a taxi home", "to take the next train", "to be on time"],
+            0.45070291086551606,
+        ),
+        (["a b", "a b"], 0.316227766016838),
+        (["one two three four five", "one two three four five"], 1.0),
+        (["the the the the", "the cat"], 0.0676768246468356),
+        (["a b c d", "e f g h"], 0.0),
+        (["alone"], 0.0),
+        ([], 0.0),
+    ],
+)
+def test_self_bleu_is_that_of_nltk(texts: list[str], value: float) -> None:
+    """Values by NLTK 3.9: sentence_bleu against all others, SmoothingFunction().method1, averaged."""
+    assert self_bleu(texts) == pytest.approx(value, abs=1e-12)
+
+
+def test_self_bleu_of_many_texts_is_that_of_a_sample() -> None:
+    draw = random.Random(3)
+    texts = [" ".join(draw.choices("abcdefgh", k=6)) for _ in range(300)]
+    assert self_bleu(texts, most=300) == self_bleu(texts, seed=9)
+    assert self_bleu(texts, most=60, seed=1) == self_bleu(random.Random(1).sample(texts, 60))
+    assert describe([Triple("a", "r", text) for text in texts]).self_bleu == self_bleu(list(dict.fromkeys(texts)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,7 +29,6 @@ from symdistill.evaluation.grid_tables import (
 )
 from symdistill.evaluation.latex import escape, latex_table
 from symdistill.evaluation.seeds import pooled, seed_difference
-from symdistill.evaluation.statistics import holm
 
 
 def bits(text: str) -> list[bool]:
@@ -56,8 +57,11 @@ def test_an_arm_is_a_method_over_its_seeds():
     assert cot.whole.accuracy == 5 / 8
     assert (result.baseline, panel.baselines) == ("label-only", (label,))
     [against] = panel.against
-    wanted = seed_difference(cot.verdicts, label.verdicts)
-    assert (against.first, against.second, against.found, against.p_holm) == (cot, label, wanted, wanted.p)
+    assert (against.first, against.second) == (cot, label)
+    assert against.found.difference == 5 / 8 - 2 / 8
+    assert against.found.low < 3 / 8 < against.found.high
+    assert against.found.p == 2 / 2**4, "four questions differ, all one way: of their signs two ways are as far from 0"
+    assert against.p_holm == against.found.p, "one comparison"
 
 
 def test_tasks_that_were_learned_from_are_in_domain():
@@ -83,7 +87,12 @@ def test_p_is_corrected_for_the_comparisons_of_a_panel():
     for panel in gather(a_grid(n=60)).panels:
         raw = [one.found.p for one in panel.against]
         assert len(raw) == 7
-        assert [one.p_holm for one in panel.against] == holm(raw)
+        corrected = [one.p_holm for one in panel.against]
+        by_size = sorted(range(7), key=raw.__getitem__)
+        assert corrected[by_size[0]] == pytest.approx(min(1, 7 * raw[by_size[0]])), "the smallest counts seven times"
+        for rank, (before, at) in enumerate(pairwise(by_size), 1):
+            alone = min(1, (7 - rank) * raw[at])
+            assert corrected[at] == pytest.approx(max(alone, corrected[before])), "a later one is never below"
         assert len(panel.pairs) == 8 * 7 // 2
 
 
@@ -173,6 +182,71 @@ def test_questions_that_not_all_answered_are_left_out_and_it_is_said():
         small(baseline="scotd")
 
 
+def test_the_same_ids_of_other_questions_are_not_compared():
+    """Two files with questions q0, q1, …: where the words are known, they decide."""
+    words = {f"q{i}": f"words {i}" for i in range(8)}
+    mine = cell("std-cot", [answered("std-cot", bits("11110000"), asked=words)])
+    old = cell("label-only", [answered("label-only", bits("11000000"))])
+    partly = answered("scotd", bits("11000011"), asked={**words, "q3": "other words"})
+    assert gather([mine, old, cell("scotd", [replace(partly, asked=words)])]).n == 8
+    result = gather([mine, old, cell("scotd", [partly])])
+    assert result.n == 7
+    assert any("1 ids belong to different questions" in note for note in result.notes)
+    other = answered("scotd", bits("11000011"), asked=dict.fromkeys(words, "other"))
+    with pytest.raises(DataError, match="they belong to different questions"):
+        gather([mine, old, cell("scotd", [other])])
+
+
+def test_the_order_of_what_is_varied_makes_no_other_arm():
+    orders = ({"a.x": "1", "b.y": "2"}, {"b.y": "2", "a.x": "1"})
+    cells = [cell("m", [answered("m", bits("1100"))], seed=s, vary=vary) for s, vary in enumerate(orders)]
+    [arm] = gather(cells).arms
+    assert arm.seeds == (0, 1)
+
+
+def test_keys_that_end_alike_are_told_apart():
+    cells = [cell("m", [answered("m", bits("10"))], vary={"teacher.samples": "5", "m.samples": "2"})]
+    result = gather(cells)
+    assert result.arms[0].name == "m, teacher.samples 5, m.samples 2"
+    [row] = csv.DictReader(io.StringIO(grid_csv(result)))
+    assert (row["vary.teacher.samples"], row["vary.m.samples"], row["samples"]) == ("5", "2", "1")
+
+
+def test_domains_are_those_of_each_method():
+    """One method learned `sums`, another `dates`; the questions are about both."""
+    cells = [
+        cell("mine", [answered("mine", bits("1010"), tasks=("sums", "dates"))], train_tasks=frozenset({"sums"})),
+        cell("yours", [answered("yours", bits("1010"), tasks=("sums", "dates"))], train_tasks=frozenset({"dates"})),
+    ]
+    result = gather(cells)
+    mine, yours = result.arms
+    assert (mine.inside.accuracy, mine.outside.accuracy) == (1, 0)
+    assert (yours.inside.accuracy, yours.outside.accuracy) == (0, 1)
+    assert result.domains == ((), ())
+    assert "in domain" not in results_table(result.panels[0], result)[0]
+    assert any("did not learn from the same tasks" in note for note in result.notes)
+
+
+def test_an_arm_with_one_seed_left_takes_the_luck_of_the_others():
+    """Three seeds of one method differ much, so one seed of another says little; the table says which one that is."""
+    chance = np.random.default_rng(0)
+    steady = [
+        cell("steady", [answered("steady", chance.random(300) < share)], seed=s)
+        for s, share in enumerate((0.35, 0.45, 0.40))
+    ]
+    left = [cell("left", [answered("left", np.arange(300) < 165)])]
+    left += [cell("left", [], seed=s, state="failed", error="memory") for s in (1, 2)]
+    result = gather([*steady, *left], baseline="steady")
+    [panel] = result.panels
+    arm = panel.arms[1]
+    alone = pooled(arm.verdicts)
+    assert (arm.seeds, arm.planned) == ((0,), 3)
+    assert arm.whole.high - arm.whole.low > 2 * (alone.high - alone.low)
+    assert panel.against[0].p_holm > 0.05 > seed_difference(arm.verdicts, panel.arms[0].verdicts).p
+    assert "One seed is all there is of left" in grid_markdown(result, "t")
+    assert "One seed is all" not in grid_markdown(gather(steady), "t")
+
+
 def test_contrast_sets_count_pairs_of_which_both_are_right():
     """q1, q3 and q5 are edits of q0, q2 and q4. Right: q0 q1 q2 q4 with the first seed, q0 q2 q3 with the second."""
     contrasts = {f"q{i}": f"q{i - 1}" for i in (1, 3, 5)}
@@ -185,6 +259,11 @@ def test_contrast_sets_count_pairs_of_which_both_are_right():
     assert arm.contrast.pairs.accuracy == pytest.approx(2 / 6)
     assert contrast_table(result.panels[0])[1][:3] == ["scotd", "greedy", "3"]
     assert contrast_table(small().panels[0]) == []
+    [row] = csv.DictReader(io.StringIO(grid_csv(result)))
+    shares = [float(row[name]) for name in ("originals", "edited", "both_right")]
+    assert (row["contrast_pairs"], shares) == ("3", pytest.approx([5 / 6, 2 / 6, 2 / 6]))
+    assert float(row["both_right_low"]) < 2 / 6 < float(row["both_right_high"])
+    assert "scotd & greedy & 3 & 83.3 [" in grid_latex(result, "t")
 
 
 def test_the_front_holds_what_nothing_beats():
@@ -208,8 +287,8 @@ def test_curves_follow_what_was_varied():
     assert [x for x, _ in lines[0].places] == [0.25, 0.5, 1.0]
     assert (len(lines), [line.label for line in flat]) == (7, ["zero-shot"])
     result = gather(with_samples(n=40))
-    assert numeric_keys(result) == ["samples"]
-    lines, flat = varied_lines(result.panels[0], "samples")
+    assert numeric_keys(result) == ["teacher.samples"]
+    lines, flat = varied_lines(result.panels[0], "teacher.samples")
     assert [line.label for line in lines] == ["scotd, greedy", "scotd, vote of 30"]
     assert [x for x, _ in lines[1].places] == [1, 5, 10, 20, 30]
     assert [line.label for line in flat] == ["label-only"]
@@ -245,8 +324,12 @@ def test_tables_say_what_is_known():
 
 
 def test_the_csv_holds_unrounded_figures():
-    rows = list(csv.DictReader(io.StringIO(grid_csv(gather(with_samples(n=50))))))
-    assert {row["samples"] for row in rows if row["method"] == "scotd"} <= {"1", "5", "10", "20", "30"}
+    text = grid_csv(gather(with_samples(n=50)))
+    header = text.splitlines()[0].split(",")
+    assert len(header) == len(set(header)), "the teacher's samples and those of a vote have columns of their own"
+    rows = list(csv.DictReader(io.StringIO(text)))
+    found = {(row["vary.teacher.samples"], row["samples"]) for row in rows if row["method"] == "scotd"}
+    assert found == {(n, votes) for n in ("1", "5", "10", "20", "30") for votes in ("1", "30")}
     vote = next(row for row in rows if row["decoding"] == "vote")
     assert (vote["seeds"], vote["comparisons"], vote["baseline"]) == ("0;1;2", "10", "label-only, greedy")
     assert float(vote["accuracy"]) == pytest.approx(np.mean([float(a) for a in vote["seed_accuracies"].split(";")]))
@@ -259,16 +342,54 @@ def test_latex_is_escaped_and_ruled():
     assert r"50\% \& more\_\$x\{\}" in text
     assert r"A\_grid" in text
     assert all(word in text for word in (r"\toprule", r"\midrule", r"\bottomrule", r"\usepackage{booktabs}"))
+    check_tables(text)
+
+
+def check_tables(text: str) -> None:
+    """What makes LaTeX take the tables: every row has its columns and begins with a group, braces and dollars close,
+    every command is known, and there is nothing but ASCII."""
+    assert text.isascii()
+    commands = set(re.findall(r"\\([A-Za-z]+)", text))
+    known = {"usepackage", "begin", "end", "centering", "small", "toprule", "midrule", "bottomrule", "caption", "label"}
+    maths = {"kappa", "mu", "times", "rightarrow", "leq", "cdot", "backslash", "tau", "alpha", "lambda"}
+    assert commands <= known | maths | {"c", "v", "u", "H", "aa", "AA", "ss"}
+    bare = re.sub(r"\\[{}$&]", "", text)
+    assert bare.count("{") == bare.count("}")
+    assert bare.count("$") % 2 == 0
     for block in text.split(r"\begin{tabular}{")[1:]:
-        columns = block.split("}")[0]
-        body = block.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
-        assert all(line.replace(r"\&", "").count("&") == len(columns) - 1 for line in body)
+        columns, rest = block.split("}", 1)
+        rows = [line for line in rest.split(r"\end{tabular}")[0].splitlines() if line and not line.endswith("rule")]
+        assert len(rows) > 1
+        assert all(row.replace(r"\&", "").count("&") == len(columns) - 1 for row in rows)
+        assert all(row.startswith("{}") and row.endswith(r" \\") for row in rows)
+
+
+HOSTILE = ("[x]", '{"r":8}', "*", "κ × µ → 中 é ﬁ", "a\\b $x$ {y", "50%", "~^_#&|<>", "\x00\x1b\u202e", "--")
+
+
+def test_latex_takes_every_name():
+    """Names that begin like an option, varied groups of keys, letters that pdflatex does not know."""
+    cells = []
+    for number, name in enumerate(HOSTILE):
+        right = [i % (number + 2) > 0 for i in range(12)]
+        found = [answered(name, right, tasks=(name, "b"), contrasts={"q1": "q0"})]
+        cells.append(cell(name, found, student=name, vary={f"student.{name}": name}))
+    text = grid_latex(gather(cells), "".join(HOSTILE))
+    check_tables(text)
+    assert "tab:contrast-0" in text
+    assert "tab:tasks-0" in text
+
+
+def test_every_table_of_the_grid_is_in_the_latex():
+    text = grid_latex(gather(a_grid(n=40, seeds=2)), "A grid")
+    check_tables(text)
+    for label in ("results-0", "costs-0", "tasks-0", "results-2", "shares-0"):
+        assert rf"\label{{tab:{label}}}" in text
 
 
 def test_every_special_character_is_escaped():
-    assert escape("a\\b{c}$d&e#f%g_h^i~j\nk") == (
-        r"a\textbackslash{}b\{c\}\$d\&e\#f\%g\_h\textasciicircum{}i\textasciitilde{}j k"
-    )
+    assert escape("a\\b{c}$d&e#f%g_h^i~j\nk") == (r"a$\backslash$b\{c\}\$d\&e\#f\%g\_h\^{}i\~{}j k")
+    assert escape('"é" Å ç κ ½ 中') == r"''\'{e}'' {\AA} \c{c} $\kappa$ 1/2 [U+4E2D]"
     assert escape("−3.2 – ≤5") == r"$-$3.2 -- $\leq$5"
     assert r"\label{tab:x}" in latex_table([["a", "b"], ["x", "1.0"]], "c", "tab:x")
     assert r"{lr}" in latex_table([["a", "b"], ["x", "1.0"]], "c", "tab:x")

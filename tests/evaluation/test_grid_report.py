@@ -37,7 +37,7 @@ def test_the_page_has_every_section_and_needs_nothing_but_itself() -> None:
 
 def test_the_curve_over_samples_is_drawn() -> None:
     page = Page(page_of(with_samples()))
-    assert "Accuracy against samples" in page.text
+    assert "Accuracy against teacher.samples" in page.text
     assert "Dashed: label-only, which do not depend on it." in page.text
     assert "Smaller shares" not in page.text
 

@@ -52,6 +52,22 @@ def test_one_reply_a_question():
     assert row.prompt_flops_paper is None
 
 
+def test_what_chose_the_passages_counts_beside_the_model():
+    examples, replies = [example(i, "5", task=f"t{i}") for i in range(2)], [[says(5)], [says(5)]]
+    plain = score(examples, replies, "kard", shape=Tiny())
+    scored = score(
+        examples, replies, "kard", shape=Tiny(), search_flops=[1e6, 3e6], shortened=[False, True], retrieved=[True] * 2
+    )
+    assert scored.row.flops == plain.row.flops + 2e6
+    assert scored.row.search_flops == 2e6
+    assert [row.flops - plain.row.flops for row in scored.task_rows] == [1e6, 3e6]
+    assert (scored.row.prompt_flops_paper, plain.row.search_flops) == (plain.row.prompt_flops_paper, None)
+    assert (scored.row.shortened, plain.row.shortened) == (1, None)
+    assert row_from_dict(scored.row.as_dict(), "here") == scored.row
+    remote = score(examples, replies, "kard", search_flops=[1e6, 3e6]).row
+    assert remote.flops is None, "the model's part is not known"
+
+
 def test_the_equations_of_the_replies_are_worked_out_again():
     def writes(text: str) -> Completion:
         return says(5, text=f"{text} Therefore, the answer is 5.")

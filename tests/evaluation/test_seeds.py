@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symdistill.evaluation.seeds import pooled, seed_difference, sign_flip
+from symdistill.evaluation.seeds import luck_of, pooled, seed_difference, sign_flip
 from symdistill.evaluation.statistics import mcnemar, wilson
 from symdistill.evaluation.student_t import t_quantile, t_tails
 
@@ -170,3 +170,38 @@ def test_equal_methods_are_seldom_called_different(n, seeds, spread):
         ]
         wrong += seed_difference(*both).p < 0.05
     assert wrong / 400 <= 0.075
+
+
+def test_the_luck_of_others_is_their_variance_in_common():
+    """By hand: accuracies 1 and 0 (variance ½, one degree), ½, ½ and ½ (none, two degrees); one seed says nothing."""
+    others = [table("11", "00"), table("10", "01", "10"), table("11")]
+    found = luck_of(others)
+    assert found is not None
+    assert (found.variance, found.degrees) == (pytest.approx(0.5 / 3), 3)
+    assert luck_of([table("11")]) is None
+
+
+def test_one_seed_with_the_luck_of_others_is_not_called_certain():
+    luck = luck_of([table("1" * 8, "0" * 8)])
+    for alone in (table("1" * 8), table("1" * 4 + "0" * 4), table("0" * 8)):
+        own, wider = pooled(alone), pooled(alone, luck=luck)
+        assert wider.accuracy == own.accuracy
+        assert wider.high - wider.low > own.high - own.low
+    assert pooled(table("10", "11"), luck=luck) == pooled(table("10", "11")), "who has seeds needs no other's"
+
+
+@pytest.mark.parametrize("lend, wrong_at_most", [(True, 0.075), (False, 1.0)])
+def test_one_seed_left_of_equal_methods_is_seldom_called_different(lend, wrong_at_most):
+    """One seed against three, where seeds differ by 4 points: without the luck of others one in ten is a discovery."""
+    chance = np.random.default_rng(3)
+    wrong = 0
+    for _ in range(300):
+        hardness = chance.normal(0, 0.2, 300)
+        first, second, third = (
+            chance.random((seeds, 300)) < np.clip(0.45 + hardness + chance.normal(0, 0.04, (seeds, 1)), 0, 1)
+            for seeds in (1, 3, 3)
+        )
+        luck = luck_of([second, third]) if lend else None
+        wrong += seed_difference(first, second, lucks=(luck, None)).p < 0.05
+    assert wrong / 300 <= wrong_at_most
+    assert lend or wrong / 300 > 0.1

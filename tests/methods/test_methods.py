@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from encoded import encoded_examples
 from symdistill.errors import ConfigError, DataError
 from symdistill.methods import METHODS, Material, Method
 from symdistill.prompts import Demonstration, cue
@@ -83,6 +84,18 @@ STEPS = [
 def test_training_examples(method: Method, expected: list[TrainingExample]) -> None:
     assert method.training_examples(MATERIAL) == expected
     assert method.trains == bool(expected)
+
+
+@pytest.mark.parametrize("weighting, weights", [("sample", [1.0, 1.0, 1.0]), ("instance", [0.5, 0.5, 1.0])])
+def test_what_scotd_reads_and_what_it_learns(weighting: str, weights: list[float]) -> None:
+    encoded = encoded_examples(build("scotd", weighting=weighting).training_examples(MATERIAL))
+    add, coin = (f"<system\nAnswer.>\n<user\n{q}>\n<assistant\n" for q in ("2 + 3 =", "Heads up?"))
+    assert [(one.read, one.learned) for one in encoded] == [
+        (add, "2 + 3 = 5. Therefore, the answer is 5.>"),
+        (add, "Three more than 2 is 5.\nTherefore, the answer is 5.>"),
+        (coin, "It was turned once. Therefore, the answer is no.>"),
+    ]
+    assert [one.weight for one in encoded] == weights
 
 
 def test_label_only_leaves_out_what_has_no_label() -> None:

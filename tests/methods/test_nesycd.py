@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from symdistill.errors import ConfigError, DataError
+from symdistill.errors import ConfigError, DataError, UnusableModel
 from symdistill.knowledge.items import KnowledgeItem, Provenance
 from symdistill.knowledge.retrieval import Retriever
 from symdistill.knowledge.settings import RetrievalSettings
@@ -79,6 +79,15 @@ def test_own_knowledge_gives_three_groups_and_an_unkept_rationale_still_answers(
         trained(TAKE, "ap", cue("5"), OWN_TAKE, ALONE),
         DIRECT[1],
     ]
+
+
+def test_an_item_about_another_question_of_the_same_id_is_not_its_own() -> None:
+    """Ids such as q0 stand in many files; what tells is the question."""
+    elsewhere = (Provenance("add", "dates", "Which day follows Monday?"),)
+    stranger = KnowledgeItem("k_s", "summary", "Say the days.", "Say the days.", "dates", provenance=elsewhere)
+    assert build().training_examples(material((*ITEMS, stranger))) == build().training_examples(material())
+    with pytest.raises(DataError, match="no active item fits a training question"):
+        build().training_examples(material((stranger,)))
 
 
 def test_retrieved_knowledge_is_never_the_questions_own() -> None:
@@ -180,6 +189,20 @@ def test_sure_replies_go_on_and_unsure_ones_are_asked_again_with_knowledge() -> 
     assert len(ask.asked) == 3, "a sure answer needs no second prompt"
     gate = ask.asked[0].sampling
     assert (gate.go_on_above, gate.top_two_at, gate.max_tokens, gate.temperature) == (60.0, 0.6, 64, 0.0)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_a_reply_without_probabilities_is_an_error_and_not_a_sure_one(samples: int) -> None:
+    class Deaf(Student):
+        def _reply(self, request: Request) -> Completion:
+            return Completion(request.key, "direct", completion_tokens=3)
+
+    sampling = GREEDY if samples == 1 else Sampling(temperature=0.7, max_tokens=64, logprobs=True)
+    with pytest.raises(UnusableModel, match="remote does not give the two largest probabilities") as caught:
+        prepared().answer(Deaf(), "remote", [NEW], sampling, samples)
+    assert "always" in caught.value.fix
+    [reply] = prepared(gate="never").answer(Deaf(), "remote", [NEW], sampling, samples)
+    assert reply.completions, "where nothing is decided, nothing is needed"
 
 
 @pytest.mark.parametrize("sure, said", [(True, "direct"), (False, "known")])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from symdistill.errors import ConfigError
-from symdistill.methods import Material
+from symdistill.methods import Material, MethodSettings
 from symdistill.methods.reward import Judged, Parts, RewardSettings, Scorers, judge, reward
 from symdistill.methods.rl import Rl, RlSettings, Standing, chosen_student, select, stop_reason
 from symdistill.records import Example, Message, Rationale, TrainingExample
@@ -206,7 +206,7 @@ def test_the_page_shows_configurations(snippet: dict[str, Any]) -> None:
 
 def test_the_page_shows_the_defaults() -> None:
     usual = RlSettings(name="rl").model_dump(mode="json")
-    shown = SNIPPETS[-1]["method"]
-    assert set(usual) - set(shown) <= {"label", "training", "curation", "evaluation", "top_p"}
+    [shown] = [s["method"] for s in SNIPPETS if "init_from" in s["method"]]
+    assert set(usual) - set(shown) <= {*MethodSettings.model_fields, "top_p"}
     for key, value in shown.items():
         assert {**usual, "reward": {k: v for k, v in usual["reward"].items() if v}}[key] == value, key

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from encoded import encoded_examples
 from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.flops import prompt_flops_paper
 from symdistill.knowledge.compression import compressed, measured
@@ -119,6 +120,32 @@ def test_two_questions_in_every_step() -> None:
         for r in (RATIONALES[0], RATIONALES[1], RATIONALES[3])
     ]
     assert [e for e in made if e.example_id != "colour"] == expected
+
+
+def test_what_is_read_fades_and_what_is_learned_stays() -> None:
+    """Two questions in the first step, in one between, and in the last, from the ids and the mask."""
+    encoded = encoded_examples(build(examples=1, samples=1).training_examples(material()))
+    notes = "Learning summary:\nName a number b\n\nSupplementary knowledge:\nOrder is c"
+    fewer = "Learning summary:\nnumber\n\nSupplementary knowledge:\nOrder"
+    prompts = {
+        ("add", 0): f"{HELP}{notes}\n\n{SHOW_TAKE}\n\n{Q_ADD}",
+        ("add", 2): f"{HELP}{fewer}\n\n{Q_ADD}",
+        ("add", 3): Q_ADD,
+        ("take", 0): f"{HELP}Supplementary knowledge:\nCount d down\n\n{SHOW_ADD}\n\n{Q_TAKE}",
+        ("take", 2): f"{HELP}Supplementary knowledge:\nCount\n\n{Q_TAKE}",
+        ("take", 3): Q_TAKE,
+    }
+    found = {(one.question, one.phase): (one.read, one.learned, one.weight, one.group) for one in encoded}
+    learned = {"add": f"{RATIONALES[0].text}>", "take": f"{RATIONALES[3].text}>"}
+    assert {where: found[where] for where in prompts} == {
+        (question, phase): (
+            f"<system\nAnswer.>\n<user\n{text}>\n<assistant\n",
+            learned[question],
+            1.0,
+            "default",
+        )
+        for (question, phase), text in prompts.items()
+    }
 
 
 def test_the_last_step_is_std_cot_byte_for_byte() -> None:

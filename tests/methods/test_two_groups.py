@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from encoded import encoded_examples
 from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.scoring import predict
 from symdistill.methods import METHODS, Material, Method
@@ -90,46 +91,40 @@ def test_training_examples(name: str) -> None:
     assert build(name).training_examples(MATERIAL) == GOLDEN[name]
 
 
+HEARD = "<system\nAnswer.>\n<user\n"
+SAYS = ">\n<assistant\n"
 LEARNED = {
     "mt-cot": [
+        (f"{HEARD}[Explanation Generation] 2 + 3 ={SAYS}", "2 + 3 = 5. Therefore, the answer is 5.>"),
+        (f"{HEARD}[Answer Prediction] 2 + 3 ={SAYS}", "Therefore, the answer is 5.>"),
         (
-            "<system\nAnswer.>\n<user\n[Explanation Generation] 2 + 3 =>\n<assistant\n",
-            "2 + 3 = 5. Therefore, the answer is 5.>",
+            f"{HEARD}[Explanation Generation] {PICK_TEXT}{SAYS}",
+            "Fish swim.\nBirds have wings. So the answer is (B).\nTherefore, the answer is B.>",
         ),
-        ("<system\nAnswer.>\n<user\n[Answer Prediction] 2 + 3 =>\n<assistant\n", "Therefore, the answer is 5.>"),
+        (f"{HEARD}[Answer Prediction] {PICK_TEXT}{SAYS}", "Therefore, the answer is B.>"),
     ],
     "step-by-step": [
-        ("<system\nAnswer.>\n<user\nexplain: 2 + 3 =>\n<assistant\n", "2 + 3 = 5.>"),
-        ("<system\nAnswer.>\n<user\npredict: 2 + 3 =>\n<assistant\n", "Therefore, the answer is 5.>"),
+        (f"{HEARD}explain: 2 + 3 ={SAYS}", "2 + 3 = 5.>"),
+        (f"{HEARD}predict: 2 + 3 ={SAYS}", "Therefore, the answer is 5.>"),
+        (f"{HEARD}explain: {PICK_TEXT}{SAYS}", "Fish swim.\nBirds have wings.>"),
+        (f"{HEARD}predict: {PICK_TEXT}{SAYS}", "Therefore, the answer is B.>"),
     ],
     "cascod": [
-        ("<system\nAnswer.>\n<user\n2 + 3 =>\n<assistant\n", "2 + 3 = 5.>"),
-        ("<system\nAnswer.>\n<user\n2 + 3 =>\n<assistant\n2 + 3 = 5.\nTherefore, the answer is", " 5.>"),
+        (f"{HEARD}2 + 3 ={SAYS}", "2 + 3 = 5.>"),
+        (f"{HEARD}2 + 3 ={SAYS}2 + 3 = 5.\nTherefore, the answer is", " 5.>"),
+        (f"{HEARD}{PICK_TEXT}{SAYS}", "Fish swim.\nBirds have wings.>"),
+        (f"{HEARD}{PICK_TEXT}{SAYS}Fish swim.\nBirds have wings.\nTherefore, the answer is", " B.>"),
     ],
 }
-"""What is read and what is learned of the first question, `<` and `>` for the tokens around a turn."""
+"""What is read and what is learned of both questions."""
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_read_and_what_is_learned(name: str) -> None:
-    pytest.importorskip("torch")
-    from symdistill.models.chat import prompt_format
-    from symdistill.students.formatting import encode_examples
-    from tiny import tiny_tokenizer
-
-    form = prompt_format(tiny_tokenizer())
-    encoded = encode_examples(form, build(name).training_examples(MATERIAL), 512).examples[:2]
-
-    def text(ids: Sequence[int]) -> str:
-        return str(form.tokenizer.decode(list(ids))).replace("<|im_start|>", "<").replace("<|im_end|>", ">")
-
-    found = []
-    for one in encoded:
-        learned = [i for i, flag in zip(one.input_ids, one.label_mask, strict=True) if flag]
-        assert sum(one.label_mask) == one.completion_length
-        found.append((text(one.input_ids[: len(one.input_ids) - len(learned)]), text(learned)))
-    assert found == LEARNED[name]
-    assert [(one.group, one.question) for one in encoded] == [("rationale", "add"), ("answer", "add")]
+    encoded = encoded_examples(build(name).training_examples(MATERIAL))
+    assert [(one.read, one.learned) for one in encoded] == LEARNED[name]
+    about = [(one.group, one.question) for one in encoded]
+    assert about == [(group, question) for question in ("add", "pick") for group in ("rationale", "answer")]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from symdistill.errors import PrerequisiteError
-from symdistill.models.gguf_header import check_gguf, gguf_fingerprint
+from symdistill.models.gguf_header import check_gguf, gguf_fingerprint, gguf_parameters
 
 
 def text(value: str) -> bytes:
@@ -43,6 +43,16 @@ def path(tmp_path: Path) -> Path:
 def test_a_whole_file_passes(path: Path, version: int) -> None:
     path.write_bytes(tiny_gguf(version))
     check_gguf(path)
+
+
+def test_the_weights_are_counted_and_nothing_is_raised(path: Path) -> None:
+    assert gguf_parameters(path) == 2 * 32
+    whole = path.read_bytes()
+    header = len(whole) - 256
+    for content in (b"", b"PK\x03\x04 a zip", tiny_gguf(version=1), whole[: header // 2]):
+        path.write_bytes(content)
+        assert gguf_parameters(path) is None
+    assert gguf_parameters(path.with_name("no.gguf")) is None
 
 
 def test_every_shorter_file_is_refused(path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Models whose reply cannot go on after its end say so, and nobody takes half a reply for a whole one."""
+"""Models that cannot do what only local students do say so: nobody takes half a reply for a whole one, or an unmeasured
+reply for a sure one."""
 
 from __future__ import annotations
 
@@ -43,14 +44,24 @@ def in_process(tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["openai", "llama_cpp", "dataset"])
-def test_a_second_stretch_is_refused_for_good(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "sampling, says",
+    [
+        (THEN, "ends where its reply does"),
+        (Sampling(max_tokens=8, top_two_at=0.6), "two largest probabilities"),
+        (Sampling(max_tokens=8, go_on_above=68.0), "two largest probabilities"),
+    ],
+)
+def test_what_only_a_local_student_does_is_refused_for_good(
+    kind: str, sampling: Sampling, says: str, tmp_path: Path
+) -> None:
     model: Any = {
         "openai": remote,
         "llama_cpp": lambda: in_process(tmp_path),
         "dataset": lambda: DatasetModel([Example("q1", "2 + 3 =", rationales=("5",))]),
     }[kind]()
-    with pytest.raises(CallFailed, match="ends where its reply does") as caught:
-        asyncio.run(model.generate([wanted(model.name)]))
+    with pytest.raises(CallFailed, match=says) as caught:
+        asyncio.run(model.generate([wanted(model.name, sampling)]))
     assert (caught.value.kind, caught.value.transient, caught.value.charged) == ("rejected", False, False)
 
 

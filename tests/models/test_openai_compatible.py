@@ -311,7 +311,7 @@ def test_a_call_that_is_cancelled_leaves_the_next_its_own_answer(open_wire: Open
         assert asyncio.run(call(server)) == "What is 5 + 5?"
 
 
-def test_the_official_service_hears_the_words_it_knows() -> None:
+def test_the_official_service_hears_the_words_it_knows(caplog: pytest.LogCaptureFixture) -> None:
     bodies = []
 
     class Heard:
@@ -328,13 +328,26 @@ def test_the_official_service_hears_the_words_it_knows() -> None:
         async def close(self) -> None: ...
 
     model = OpenAICompatibleModel("gpt-x", api_key=KEY, open_wire=Heard)
-    for sampling in (Sampling(temperature=1.0, top_k=5, max_tokens=7), Sampling(temperature=0.5, max_tokens=7)):
+    for sampling in (
+        Sampling(temperature=1.0, top_k=5, max_tokens=7),
+        Sampling(temperature=0.5, max_tokens=7),
+        Sampling(temperature=0.5, top_k=5, max_tokens=7),
+    ):
         asyncio.run(model.generate(requests(1, sampling)))
+    assert caplog.text.count("takes no `top_k`") == 1, "it is left out there, and that is said once"
     assert model.name == "openai:gpt-x"
     assert [set(body) - {"model", "messages", "seed"} for body in bodies] == [
         {"max_completion_tokens"},
         {"max_completion_tokens", "temperature"},
+        {"max_completion_tokens", "temperature"},
     ]
+
+
+def test_what_a_backend_usually_says_gives_way_to_the_request() -> None:
+    for top_k in (0, 20):
+        with LoopbackServer() as server:
+            ask(server, sent=requests(1, Sampling(top_k=top_k)), defaults={"top_k": 0, "min_p": 0.0})
+        assert {k: server.calls[0].body[k] for k in ("top_k", "min_p")} == {"top_k": top_k, "min_p": 0.0}
 
 
 @pytest.mark.parametrize("base_url", ["127.0.0.1:8080", "ftp://x/v1", "http://", "http://x:99999/v1", "nonsense"])

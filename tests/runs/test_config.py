@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -238,6 +240,49 @@ def test_a_run_keeps_its_identity_when_only_limits_change(tmp_path: Path) -> Non
     other = load(tmp_path, WHOLE, "teacher.temperature=0.8")
     assert more.identity() == config.identity()
     assert other.identity() != config.identity()
+
+
+@pytest.mark.parametrize(
+    "key, value", [("evaluation.limit", 1), ("evaluation.confidence", 0.9), ("evaluation.teacher", True)]
+)
+def test_what_cannot_differ_between_methods_is_refused_with_its_place(tmp_path: Path, key: str, value: Any) -> None:
+    section, name = key.split(".")
+    entry = {"name": "std-cot", section: {name: value}}
+    with pytest.raises(ConfigError, match=rf"`methods\.1\.{section}\.{name}` in .*, line 3 cannot differ") as caught:
+        load(tmp_path, f"methods:\n  - label-only\n  - {json.dumps(entry)}\n")
+    assert f"`{key}` for the whole run" in caught.value.fix
+    parse_config({section: {name: value}, "method": "std-cot"})
+
+
+def test_methods_of_a_run_read_one_part_of_a_reply() -> None:
+    reasons = {"name": "std-cot", "label": "reasons", "curation": {"rationale_from": "reasoning"}}
+    with pytest.raises(ConfigError, match=r"`methods\.1\.curation\.rationale_from` in .* is reasoning"):
+        parse_config({"methods": ["scotd", reasons]})
+    parse_config({"methods": ["label-only", reasons]})
+    parse_config({"method": reasons})
+    parse_config({"curation": {"rationale_from": "reasoning"}, "methods": ["scotd", reasons]})
+
+
+def epochs_of(**data: Any) -> float:
+    config = parse_config(data)
+    [method] = config.build_methods()
+    return config.training_for(method).num_train_epochs
+
+
+def test_skintern_alone_trains_as_long_as_in_its_paper(tmp_path: Path) -> None:
+    assert epochs_of(method="skintern") == 12
+    assert epochs_of(methods=[{"name": "skintern", "training": {"learning_rate": 1e-5}}]) == 12
+    assert epochs_of(method="skintern", training={"num_train_epochs": 8}) == 8
+    assert epochs_of(method={"name": "skintern", "training": {"num_train_epochs": 4}}) == 4
+    assert epochs_of(method="scotd") == 3
+    config = load(tmp_path, "method: skintern\ntraining: {learning_rate: 1.0e-4}\n")
+    assert load(tmp_path, config.to_yaml()).identity() == config.identity()
+    counted = parse_config({"method": "skintern", "training": {"max_steps": 8}})
+    assert counted.training_for(counted.build_methods()[0]).max_steps == 8
+    with pytest.raises(ConfigError, match=r"method\.steps"):
+        parse_config({"method": "skintern", "training": {"num_train_epochs": 3}})
+    with pytest.raises(ConfigError, match=r"num_train_epochs` is 4\.5, and `method` divides whole epochs"):
+        parse_config({"method": "skintern", "training": {"num_train_epochs": 4.5}})
 
 
 def test_methods_may_change_single_keys_of_a_section() -> None:

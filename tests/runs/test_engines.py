@@ -181,7 +181,7 @@ class Engine(ScriptedModel):
     def __init__(self, name: str, reply: str, delay: float, asked: list[str] | None = None) -> None:
         def script(request: Request) -> str:
             if asked is not None:
-                asked.append(request.messages[-1].content)
+                asked.append("\n\n".join(message.content for message in request.messages))
             return reply
 
         super().__init__(script, name=name, delay_seconds=delay)
@@ -252,6 +252,33 @@ def test_auto_asks_both_engines_training_questions_alone(
     assert asked
     assert not [text for text in asked if any(question in text for question in held_out)]
     assert finished.metrics
+
+
+@pytest.mark.parametrize("name", ["few-shot", "kard"])
+def test_auto_compares_engines_on_the_prompts_that_will_be_asked(
+    tmp_path: Path, tiny: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """With worked examples and passages before the question, in an evaluation on its own, too."""
+    asked: list[str] = []
+
+    def opened(*_: Any, **__: Any) -> Engine:
+        return Engine("either", "A", 0.0, asked)
+
+    monkeypatch.setattr("symdistill.runs.engines.open_for_answering", opened)
+    (tmp_path / "corpus.txt").write_text("Count one more thing on the table: 0 1 2 3 4 5 6 7. " * 9)
+    kard = {"name": "kard", "corpus": str(tmp_path / "corpus.txt"), "passage_words": 20, "reranker": "none"}
+    config = parse_config(settings(tmp_path, tiny, "auto", methods=[kard if name == "kard" else name]))
+    run_all(config, tmp_path / "run")
+    before = "Passages that may help" if name == "kard" else "Therefore, the answer is"
+    (tmp_path / "run" / "engine.json").unlink()
+    first, asked[:] = list(asked), []
+    with workspace(config, tmp_path / "run") as work:
+        evaluate_students(work)
+    questions = [json.loads(line)["question"] for line in (tmp_path / "q.jsonl").read_text().splitlines()]
+    for texts in (first, asked):
+        assert texts
+        shown = [sum(question in text for question in questions) for text in texts]
+        assert all(before in text and (name == "kard" or n > 1) for text, n in zip(texts, shown, strict=True))
 
 
 def test_auto_with_the_real_engines_comes_to_one_of_them(tmp_path: Path, tiny: Path, cache: Path) -> None:

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from symdistill.errors import ConfigError, DataError, RunDirectoryError, SymdistillError
+from symdistill.knowledge.base import KnowledgeBase
+from symdistill.knowledge.items import KnowledgeItem
 from symdistill.runs.config import load_config
 from symdistill.runs.grid import Grid, load_grid
 from symdistill.runs.grid_checks import check_grid, pools, price_grid
+from symdistill.runs.grid_running import fingerprint, is_done
+from symdistill.runs.grid_state import editable_key
 from symdistill.runs.teaching import curate_replies, pool, sample_teacher
 from symdistill.runs.workspace import workspace
 from symdistill.sampling.store import ResponseStore
@@ -153,20 +157,26 @@ def test_anchors_do_not_carry_a_seed_where_it_does_not_belong(write) -> None:
         (("[0, 1]", "[0]\n  fractoins: [1]"), r"Unknown key `grid\.fractoins`.*Did you mean `grid\.fractions`\?"),
         (("[0, 1]", "[0]\n  baseline: std-cod"), r"`grid\.baseline`.*line 11.*`std-cod`.*Did you mean `std-cot`\?"),
         (("[0, 1]", "[0]\n  students: [a/one, b/one]"), r"Two students are called `one` \(`grid\.students\.1`.*label"),
-        (("[0, 1]", "[0]\n  students: [{label: x, modl: y}]"), r"Unknown key `student\.modl`.*Did you mean"),
+        (
+            ("[0, 1]", "[0]\n  students: [{label: x, modl: y}]"),
+            r"Unknown key `grid\.students\.0\.modl`.*line 11.*Did you mean `grid\.students\.0\.model`\?",
+        ),
         (("[0, 1]", "[0]\n  vary: {teacher.samples: 5}"), r"`grid\.vary`.*list of values.*`teacher\.samples`"),
         (("[0, 1]", "[0]\n  vary: {teacher.samples: [1, 1]}"), r"`grid\.vary`.*nothing stands twice"),
         (
             ("[0, 1]", "[0]\n  vary:\n    teacher.smples: [1]"),
-            r"Unknown key `teacher\.smples`.*line 12.*`teacher\.samples`",
+            r"Unknown key `grid\.vary\.teacher\.smples`.*line 12.*Did you mean `grid\.vary\.teacher\.samples`\?",
         ),
         (("[0, 1]", "[0]\n  vary: {teachr.samples: [1]}"), r"`grid\.vary\.teachr\.samples`.*Did you mean `teacher`\?"),
         (
             ("[0, 1]", "[0]\n  vary: {many.weigthing: [sample]}"),
-            r"Unknown key `method\.weigthing`.*`method\.weighting`",
+            r"Unknown key `grid\.vary\.many\.weigthing`.*line 11.*Did you mean `grid\.vary\.many\.weighting`\?",
         ),
         (("[0, 1]", "[0]\n  vary: {mny.weighting: [sample]}"), r"`grid\.vary\.mny\.weighting`.*Did you mean `many`\?"),
-        (("[0, 1]", "[0]\n  vary: {teacher.samples: [0]}"), r"`teacher\.samples`.*line 11 must be .*above 0"),
+        (
+            ("[0, 1]", "[0]\n  vary: {teacher.samples: [0]}"),
+            r"`grid\.vary\.teacher\.samples`.*line 11 must be .*above 0",
+        ),
         (("[0, 1]", "[0]\n  vary: {training.seed: [1, 2]}"), r"`grid\.vary\.training\.seed`.*Use `grid\.seeds`"),
         (
             ("[0, 1]", "[0]\n  vary: {seed: [1, 2]}"),
@@ -205,6 +215,144 @@ def test_a_run_refuses_a_grid(write) -> None:
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Students are not looked at."""
     monkeypatch.setattr("symdistill.students.loading.check_student", lambda settings: settings.model)
+
+
+def test_what_knows_nothing_is_not_multiplied_by_knowledge(write) -> None:
+    """Knowledge is looked up by nesycd alone; skintern trains with notes, whatever is found by them."""
+    noted = "  - {name: skintern, training: {num_train_epochs: 12}, analysis: {model: 'openai:x'}}\n"
+    knowing = "  - {name: nesycd, analysis: {model: 'openai:x'}}\n"
+    text = BASE.replace("student:", f"{noted}{knowing}student:").replace("[0, 1]", "[0]")
+    for key, methods in (
+        ("knowledge.retrieval.top_k: [1, 2]", {"nesycd"}),
+        ("knowledge.retrieval.exclude_leaking: [true, false]", {"nesycd", "skintern"}),
+    ):
+        cells = load(write(f"{text}  vary: {{{key}}}\n")).cells
+        assert {cell.method for cell in cells if cell.vary} == methods
+        assert len(cells) == 6 + len(methods)
+
+
+def test_keys_that_end_alike_stand_whole_in_the_cells_they_share(write) -> None:
+    varied = "  vary: {training.max_steps: [2, 4], many.training.max_steps: [1, 3]}\n"
+    cells = load(write(BASE.replace("[0, 1]", "[0]") + varied)).cells
+    last = [cell for cell in cells if cell.method == "many"][-1]
+    assert last.title == "many · training.max_steps 4 · many.training.max_steps 3"
+    assert dict(last.vary) == {"training.max_steps": 4, "many.training.max_steps": 3}
+    assert [cell.name for cell in cells if cell.method == "std-cot"][-1].endswith("_max-steps-4")
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_mistake_found_by_a_look_at_the_files_names_the_key_of_the_grid(write) -> None:
+    entry = "  - {name: kard, label: read, corpus: none.txt, reranker: none}\n"
+    grid = load(write(BASE.replace("student:", f"{entry}student:")))
+    with pytest.raises(DataError, match=r"read · seed 0: .*`methods\.4\.corpus`"):
+        check_grid(grid)
+    varied = "  vary: {read.corpus: [none.txt, other.txt]}\n"
+    with pytest.raises(DataError, match=r"`grid\.vary\.read\.corpus`"):
+        check_grid(load(write(BASE.replace("student:", f"{entry}student:") + varied)))
+
+
+def test_a_path_in_an_override_is_taken_from_where_the_command_was_given(
+    write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = "  - {name: kard, label: read, corpus: none.txt, reranker: none}\n"
+    path = write(BASE.replace("student:", f"{entry}student:"))
+    (tmp_path / "here").mkdir()
+    for folder in (tmp_path, tmp_path / "here"):
+        (folder / "corpus.txt").write_text("Two and two make four.")
+    monkeypatch.chdir(tmp_path / "here")
+    cell = load(path, "methods.4.corpus=corpus.txt").cells[-1]
+    assert Path(dict(cell.config.method or {})["corpus"]).resolve() == tmp_path / "here" / "corpus.txt"
+
+
+def finish(grid: Grid) -> None:
+    """What finished cells leave behind, as far as the next start looks at it."""
+    checked = check_grid(grid)
+    for cell in grid.cells:
+        place = grid.place(cell)
+        place.mkdir(parents=True, exist_ok=True)
+        for name in ("metrics.json", "predictions.jsonl"):
+            (place / name).write_text("")
+        made = {"made_of": fingerprint(checked, cell), "editable": editable_key(place)}
+        (place / "done.json").write_text(json.dumps(made))
+
+
+def kept(grid: Grid) -> set[str]:
+    """The methods of which no cell would run again."""
+    checked = check_grid(grid)
+    return {c.method for c in grid.cells} - {c.method for c in grid.cells if not is_done(grid, c, checked)}
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize(
+    "change, stale",
+    [
+        ({"rationales": ["1 + 1 = 2. Therefore, the answer is 2."]}, {"zero-shot", "label-only", "std-cot", "read"}),
+        ({"instruction": "Answer in French."}, {"zero-shot", "label-only", "std-cot", "read"}),
+        ({}, set()),
+    ],
+)
+def test_a_cell_whose_questions_changed_in_any_way_runs_again(write, tmp_path: Path, change: Any, stale: Any) -> None:
+    entry = "  - {name: kard, label: read, corpus: corpus.txt, reranker: none}\n"
+    text = BASE.replace("  - {name: scotd, label: many}\n", entry)
+    (tmp_path / "corpus.txt").write_text("Two and two make four. " * 20)
+    grid = load(write(text))
+    everyone = {"zero-shot", "label-only", "std-cot", "read"}
+    finish(grid)
+    assert kept(grid) == everyone
+    assert kept(load(write(text, [{**row, **change} for row in QUESTIONS]))) == everyone - stale
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_cell_whose_files_changed_runs_again(write, tmp_path: Path) -> None:
+    """The corpus that is read, demonstrations that are shown; a cell that names neither is kept."""
+    entry = "  - {name: kard, label: read, corpus: corpus, reranker: none}\n"
+    text = BASE.replace("  - {name: scotd, label: many}\n", entry)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.txt").write_text("Two and two make four. " * 20)
+    grid = load(write(text))
+    finish(grid)
+    (tmp_path / "corpus" / "b.txt").write_text("Three and three make six. " * 20)
+    assert kept(grid) == {"zero-shot", "label-only", "std-cot"}
+    place = next(grid.place(cell) for cell in grid.cells if cell.method == "std-cot")
+    (place / "rationales.jsonl").write_text("edited")
+    assert kept(grid) == {"zero-shot", "label-only"}, "what people changed in a cell is taken up"
+
+
+@pytest.mark.usefixtures("no_model")
+def test_notes_that_people_edit_reach_a_finished_cell(write) -> None:
+    grid = load(write(BASE))
+    places = {cell.method: grid.place(cell) for cell in grid.cells if cell.seed in (None, 0)}
+    for method in ("label-only", "std-cot"):
+        places[method].mkdir(parents=True)
+        with KnowledgeBase(places[method] / "knowledge.sqlite") as base:
+            base.add([KnowledgeItem("k1", "summary", "Title", "Text", "sums")], by="test")
+    finish(grid)
+    with KnowledgeBase(places["label-only"] / "knowledge.sqlite") as base:
+        base.edit("k1", by="test", status="retired")
+    assert kept(grid) == {"zero-shot", "std-cot", "many"}
+
+
+@pytest.mark.usefixtures("no_model")
+def test_notes_that_cells_share_are_priced_once(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four variants of skintern with three seeds ask about the same solutions; first students of nesycd differ with
+    the seed, and each makes mistakes of its own."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    teacher = BASE.replace("dataset", "openai:gpt-4o-mini").replace("[0, 1]", "[0, 1, 2]")
+    variants = "".join(
+        f"  - {{name: skintern, label: s{e}, examples: {e}, training: {{num_train_epochs: 12}}}}\n" for e in range(4)
+    )
+    gates = "".join(f"  - {{name: nesycd, label: {g}, gate: {g}, dev_fraction: 0.25}}\n" for g in ("always", "never"))
+    price = price_grid(check_grid(load(write(teacher.replace("student:", f"{variants}{gates}student:")))))
+    assert price is not None
+    assert price.about_solutions is not None
+    assert price.about_solutions.to_buy == 16
+    assert price.about_mistakes is not None
+    assert price.about_mistakes.to_buy == 12 * 3
+    drawn = teacher.replace("teacher:", "curation: {select: random, budget: 1}\nteacher:")
+    price = price_grid(check_grid(load(write(drawn.replace("student:", f"{variants}student:")))))
+    assert price is not None
+    assert price.about_solutions is not None
+    assert price.about_solutions.to_buy == 16 * 3, "each seed may keep another solution"
 
 
 @pytest.mark.usefixtures("no_model")

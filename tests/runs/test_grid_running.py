@@ -138,6 +138,8 @@ def test_what_is_the_same_is_trained_and_bought_once(whole) -> None:
         replies = {model.model.partition("#")[0]: model.replies for model in store.stats().models}
     assert replies["dataset"] == 18 * 2
     assert len(list(cells.glob("zero-shot*"))) == 1
+    rows = json.loads((cells / "label-only_tiny_100pct_seed2" / "metrics.json").read_text())
+    assert {(row["seed"], row["training_seed"]) for row in rows} == {(0, 2)}, "each row says which seed trained it"
     other = (cells / "std-cot_tiny_100pct_seed2_samples-1" / "student" / "model.safetensors").read_bytes()
     assert other != (one / "student" / "model.safetensors").read_bytes(), "another seed is another student"
 
@@ -225,8 +227,9 @@ class Started:
     def __init__(self, place: Path, *words: str, **changes: Any) -> None:
         self.path = write_grid(place, {"seeds": [0, 1]}, methods=["label-only"], **changes)
         self.out = place / "out"
-        command = [sys.executable, "-m", "symdistill", "compare", str(self.path), "--output", str(self.out), *words]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "symdistill", "compare", str(self.path), "--output", str(self.out)]
+        self.command = [*command, *words]
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def cell(self, seed: int) -> Path:
         return self.out / "cells" / f"label-only_tiny_100pct_seed{seed}"
@@ -257,14 +260,25 @@ def alive(process: int) -> bool:
 
 @pytest.mark.slow
 def test_ctrl_c_stops_the_workers_with_a_checkpoint_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    started = Started(tmp_path, training=LONG)
-    worker = started.worker(0)
+    started = Started(tmp_path, "--workers", "2", training={**LONG, "max_steps": 400})
+    workers = [started.worker(seed) for seed in (0, 1)]
     started.process.send_signal(signal.SIGINT)
     assert started.process.wait(120) == 130
     assert "Stopped. 0 of 2 cells are finished." in (started.process.stderr.read() if started.process.stderr else "")
-    assert not alive(worker)
-    assert list(started.cell(0).glob("checkpoints/*/checkpoint-*"))
-    assert not (started.cell(0) / "failure.json").exists()
+    assert not any(alive(worker) for worker in workers)
+    before = {seed: rows_of(started.cell(seed) / "training.jsonl") for seed in (0, 1)}
+    for seed in (0, 1):
+        assert list(started.cell(seed).glob("checkpoints/*/checkpoint-*"))
+        assert not (started.cell(seed) / "failure.json").exists()
+    again = subprocess.run(started.command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    for seed in (0, 1):
+        rows = rows_of(started.cell(seed) / "training.jsonl")
+        assert 12 < len(before[seed]) < len(rows)
+        assert rows[: len(before[seed])] == before[seed], "no step was taken again: it went on from its checkpoint"
+        assert rows[-1]["step"] == 400
+        assert (started.cell(seed) / "done.json").exists()
+    assert len(list((started.out / "cells").glob("*/student/model.safetensors"))) == 2
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from symdistill.errors import BudgetExhausted, ConfigError, DataError, PrerequisiteError
+from symdistill.errors import BudgetExhausted, ConfigError, PrerequisiteError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
@@ -187,8 +187,9 @@ def test_a_base_that_is_there_is_used_for_the_questions_it_came_from(
     moved = tmp_path / "moved.jsonl"
     moved.write_text("".join(json.dumps({**r, "question": r["question"].replace("make", "give")}) + "\n" for r in rows))
     elsewhere = config(tmp_path, tiny, knowledge=given, task={"path": str(moved)})
-    with teacher(), pytest.raises(DataError, match="no active item"):
+    with teacher() as model, pytest.raises(ConfigError, match=r"none of its .* active items came from a training"):
         run_all(parse_config(elsewhere), tmp_path / "other")
+    assert model.requests == [], "nothing is bought for a run that could not end"
 
 
 def test_neighbours_by_embeddings_and_early_stopping_after_the_last_step(tmp_path: Path, tiny: Path) -> None:
@@ -263,15 +264,15 @@ def test_pricing_says_what_the_notes_may_cost_and_what_is_stored(tmp_path: Path,
     with teacher():
         found = price(settings, tmp_path / "run")
         assert found is not None
-        assert found.later is not None
-        assert (found.to_buy, found.later.to_buy) == (12, 12)
-        assert found.later.most_tokens > 12 * 1024
+        assert found.about_solutions is not None
+        assert (found.to_buy, found.about_solutions.to_buy) == (12, 12)
+        assert found.about_solutions.most_tokens > 12 * 1024
         assert not (tmp_path / "run").exists()
         with workspace(settings, tmp_path / "run") as work:
             build_knowledge(work)
         again = price(settings, tmp_path / "run")
     assert again is not None
-    assert again.later is None
+    assert again.about_solutions is None
 
 
 @pytest.mark.slow

@@ -464,9 +464,9 @@ def test_pricing_says_what_the_mistakes_may_cost(tmp_path: Path, tiny: Path) -> 
     with teacher():
         found = price(parse_config(configuration(tmp_path, tiny)), tmp_path / "run")
     assert found is not None
-    assert found.later is not None
-    assert (found.to_buy, found.later.to_buy) == (12, 9)
-    assert found.later.most_tokens > 9 * 512
+    assert found.about_mistakes is not None
+    assert (found.to_buy, found.about_mistakes.to_buy) == (12, 9)
+    assert found.about_mistakes.most_tokens > 9 * 512
     assert not (tmp_path / "run").exists()
 
 

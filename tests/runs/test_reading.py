@@ -14,9 +14,16 @@ from typing import Any
 import pytest
 
 from symdistill.errors import ConfigError, DataError, SymdistillError
+from symdistill.progress import Silent
+from symdistill.runs.apart import set_apart
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import parse_config
+from symdistill.runs.grid_directory import read_together
+from symdistill.runs.learning import material_for
 from symdistill.runs.pipeline import price, run_all
+from symdistill.runs.reranking import parts_of
+from symdistill.runs.teaching import pool
+from symdistill.runs.workspace import workspace
 
 pytest.importorskip("torch")
 
@@ -26,6 +33,16 @@ from tiny_encoder import save_encoder
 ANIMALS = ["whale", "bat", "salmon", "bee", "cow", "owl", "frog", "ant"]
 KARD = {"name": "kard", "passage_words": 12, "passages": 2, "candidates": 10}
 FEW = {"num_epochs": 1, "width": 8, "held_out": 0.25, "lexical": 0.1}
+
+
+class Notes(Silent):
+    """A progress that keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +208,59 @@ def test_an_encoder_may_stand_under_the_reranker(tmp_path: Path, tiny: Path) -> 
     finished = run_all(parse_config(config), tmp_path / "run")
     assert json.loads(finished.directory.retrieval("kard").read_text())["reranker"]["base"] == "encoder"
     assert finished.student().answer("Where does the bee live?").passages
+
+
+def test_what_reranking_takes_is_in_the_row_the_report_and_the_time_of_training(arms: FinishedRun) -> None:
+    rows = {row["method"]: row for row in arms.metrics}
+    assert "search_flops" not in rows["none"]
+    for label in ("late-interaction", "bi-encoder"):
+        assert rows[label]["search_flops"] > 0
+        own = rows[label]["flops"] - rows[label]["search_flops"]
+        assert own == pytest.approx(rows["none"]["flops"], rel=0.2), "the student's part is that of as many passages"
+    page = arms.report.read_text()
+    assert "FLOPs/q hold what it computes" in page
+    assert "training the reranker of bi-encoder" in page
+
+
+def test_the_training_of_a_grid_holds_that_of_the_reranker(tmp_path: Path, tiny: Path) -> None:
+    finished = run_all(parse_config(settings(tmp_path, tiny)), tmp_path / "run")
+    cards = [finished.directory.path / "student" / "symdistill.json"]
+    cards.append(finished.directory.reranker("kard") / "reranker.json")
+    seconds = [json.loads(card.read_text())["seconds"] for card in cards]
+    _, [cell] = read_together([finished.directory.path])
+    assert all(seconds)
+    assert cell.train_seconds == pytest.approx(sum(seconds))
+
+
+def test_a_reranker_does_not_learn_from_the_questions_that_decide_early_stopping(tmp_path: Path, tiny: Path) -> None:
+    training = {"num_train_epochs": 1, "per_device_train_batch_size": 8, "bf16": False}
+    training |= {"early_stopping_patience": 1, "dev_fraction": 0.25}
+    config = parse_config(settings(tmp_path, tiny, training=training))
+    finished = run_all(config, tmp_path / "run")
+    told = json.loads(finished.directory.retrieval("kard").read_text())
+    assert (told["learned_from"], told["chosen_on"], len(told["questions"])) == (5, 2, 2), "of nine, three are apart"
+    [method] = config.build_methods()
+    with workspace(config, tmp_path / "run") as work:
+        material = material_for(work, method, pool(work))
+        apart = set_apart(work, method, material)
+        parts = parts_of(material, method, 0, apart)
+    assert len(apart) == 3
+    assert apart.isdisjoint(parts.learned | parts.chosen_on | parts.measured)
+    assert (len(parts.learned), {q["id"] for q in told["questions"]}) == (5, set(parts.measured))
+
+
+def test_a_student_whose_context_is_short_reads_fewer_passages_and_the_row_counts_them(tmp_path: Path) -> None:
+    small = save_tiny(tmp_path / "small", max_position_embeddings=220)
+    notes = Notes()
+    config = settings(tmp_path, small)
+    config["method"] |= {"reranker": "none"}
+    finished = run_all(parse_config(config), tmp_path / "run", notes)
+    [row] = finished.metrics
+    assert row["shortened"] == row["n"]
+    assert "unanswered" not in row
+    assert [len(p["knowledge"]) for p in rows_of(finished.directory.predictions)] == [1] * row["n"]
+    assert any("read with fewer passages than were found" in said for said in notes.said)
+    assert "fewer passages" in finished.report.read_text()
 
 
 def test_with_too_few_questions_nothing_is_held_out_and_the_run_goes_on(tmp_path: Path, tiny: Path) -> None:

@@ -171,7 +171,7 @@ def test_without_a_teacher_the_untrained_student_begins(tmp_path: Path, tiny: Pa
     ("changes", "error", "said"),
     [
         ({"rl": {"reward": {"critic": 0.5}}}, ConfigError, "no critic is given"),
-        ({"rl": {"reward": {"kb_contradiction": 0.5}}}, ConfigError, "no kb contradiction is given"),
+        ({"rl": {"reward": {"kb_contradiction": 0.5}}}, ConfigError, "no graph is given"),
         ({"teacher": {}}, ConfigError, "no teacher is named"),
     ],
 )

@@ -20,7 +20,12 @@ pytest.importorskip("torch")
 from counting import write_questions
 from tiny import save_tiny
 
-METHODS = ["label-only", "mt-cot", "step-by-step", {"name": "cascod", "evaluation": {"self_consistency": 2}}]
+METHODS = [
+    "label-only",
+    "mt-cot",
+    "step-by-step",
+    {"name": "cascod", "evaluation": {"self_consistency": 2, "max_new_tokens": 36}},
+]
 CUE = "\nTherefore, the answer is"
 
 
@@ -101,11 +106,12 @@ def test_a_finished_cascod_student_answers_with_its_rationale(finished: sd.Finis
         if (row["id"], row["method"], row["decoding"]) == ("q9", "cascod", "greedy")
     ]
     assert (answer.text, answer.answer) == (judged["samples"][0], judged["answer"])
+    assert judged["generated_tokens"] > 24, "it is asked with the limit of its method, not of the run"
 
 
 def test_the_smoke_check_asks_in_two_stretches_too(finished: sd.FinishedRun) -> None:
     card = json.loads((finished.directory.student("cascod", alone=False) / "symdistill.json").read_text())
-    assert all("24 tokens" in f or "answer" in f or "repeat" in f for f in card["smoke_check"])
+    assert all("36 tokens" in f or "answer" in f or "repeat" in f for f in card["smoke_check"])
 
 
 @pytest.mark.parametrize("name", ["mt-cot", "step-by-step", "cascod"])

@@ -58,7 +58,6 @@ def phased(phases: int = 3, count: int = 10) -> list[TrainingExample]:
         ([8, 8], 3, [4, 2]),  # the first of two phases has the second epoch, too
         ([8] * 7, 12, [4, 4, 4, 2, 4, 4, 2]),
         ([8, 4], 2, [2, 1]),  # what was too long once is missing there alone
-        ([8, 8], 2.5, [4, 1]),
     ],
 )
 def test_epochs_are_divided_evenly(counts: list[int], epochs: float, steps_of_each: list[int]) -> None:
@@ -106,6 +105,14 @@ def test_several_processes_have_full_batches_and_as_many_each(
     assert {i for b in batches for i in b} == set(range(len(rows)))
     dealt = [list(BatchSamplerShard(order, processes, rank)) for rank in range(processes)]
     assert [batch for together in zip(*dealt, strict=True) for batch in together] == batches, "as accelerate deals them"
+
+
+@pytest.mark.parametrize("epochs", [4.1, 4.5])
+def test_a_part_of_an_epoch_is_refused(epochs: float) -> None:
+    """It would go to the first step and be taken from the last, whose prompt is that of inference."""
+    with pytest.raises(ConfigError, match="whole epochs") as caught:
+        Curriculum(encoded(8, 8, 8, 8), 4, seed=1, epochs=epochs)
+    assert "to 4" in caught.value.fix
 
 
 @pytest.mark.parametrize("changes, key", [({"epochs": 2.5}, "num_train_epochs"), ({"max_steps": 2}, "max_steps")])

@@ -155,6 +155,45 @@ def test_an_encoder_is_trained_whole_and_kept_with_its_tokenizer(
     assert not list((place / "over-encoder").rglob("*.bin"))
 
 
+@pytest.mark.parametrize("interaction", ["late-interaction", "bi-encoder"])
+@pytest.mark.parametrize("over_encoder", [False, True])
+def test_what_a_score_takes_is_counted(
+    tmp_path: Path,
+    index: PassageIndex,
+    student: RankerBase,
+    cases: list[RankingCase],
+    interaction: str,
+    over_encoder: bool,
+) -> None:
+    base = RankerBase(save_word_encoder(tmp_path / "encoder"), is_encoder=True) if over_encoder else student
+    settings = RerankerSettings(num_epochs=1, width=16)
+    ranker = train_reranker(
+        cases[:8],
+        index.__getitem__,
+        base,
+        interaction,
+        settings,
+        tmp_path / "ranker",
+        fingerprint="a",
+        checkpoint=tmp_path / "checkpoint",
+        mix=alone,
+    )
+    query, passages = "filler1 ask2x filler3", [index[0], index[5]]
+    asked, said = 3, [len(p.shown.split()) for p in passages]
+    width, vectors = 16, [2 * 16 * 16 * tokens for tokens in (asked, *said)]
+    if over_encoder:
+        config = json.loads((base.directory / "config.json").read_text())
+        width, layers, inner = config["hidden_size"], config["num_hidden_layers"], config["intermediate_size"]
+        each = 4 * (width * width + width) + 2 * width * inner + inner + width + 2 * 2 * width
+        weights = layers * each + (width * width + width) + 2 * width  # the pooler, and the norm of the embeddings
+        vectors = [2 * weights * n + 4 * layers * width * n * n for n in (asked, *said)]
+    products = 2 * width * (2 if interaction == "bi-encoder" else asked * sum(said))
+    for _ in range(2):
+        before = ranker.operations
+        ranker.similarities(query, passages)
+        assert ranker.operations - before == pytest.approx(sum(vectors) + products), "each time the same"
+
+
 def test_training_again_replaces_what_was_there(
     tmp_path: Path, index: PassageIndex, student: RankerBase, cases: list[RankingCase]
 ) -> None:

@@ -4,22 +4,29 @@ side by side."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from symdistill.cli.grid_display import GridDisplay
-from symdistill.cli.tables import show_metrics, show_price, show_table
+from symdistill.cli.tables import show_price, show_table
 from symdistill.errors import ConfigError
-from symdistill.evaluation.evidence import read_run
-from symdistill.evaluation.grid_tables import contrast_table as grid_contrast_table
-from symdistill.evaluation.grid_tables import costs_table, footnote, fractions_table, panel_title, results_table
-from symdistill.evaluation.tables import comparison_csv, comparison_markdown, contrast_table
-from symdistill.runs.directory import default_run_directory, write_text
+from symdistill.evaluation.grid_tables import (
+    contrast_table,
+    costs_table,
+    footnote,
+    fractions_table,
+    pairs_table,
+    panel_title,
+    results_table,
+)
+from symdistill.runs.directory import default_run_directory
 
 if TYPE_CHECKING:
     from symdistill.runs.grid import Grid
     from symdistill.runs.grid_pipeline import FinishedGrid
+
+_MOST_PAIRS = 15  # on a terminal
 
 
 def compare(
@@ -37,11 +44,17 @@ def compare(
     baseline: Annotated[str | None, typer.Option(help="The method the others are compared with.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Of a grid: its directory, runs/NAME by default. Of runs: a file."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Of a grid: its directory, runs/NAME by default. Of what is joined: a directory for the report and "
+            "the tables, or one file that ends in .html, .md, .csv or .tex.",
+        ),
     ] = None,
-    form: Annotated[Literal["markdown", "csv"], typer.Option("--format", help="Of the file --output.")] = "markdown",
 ) -> None:
     """Run a grid, or join what is finished: accuracy with intervals, paired tests, costs, and a report.
+
+    Joining shows the tables, and writes what --output names; of one grid alone, its own report and tables anew.
 
     The same command goes on where the last one stopped, and runs again what has failed.
     """
@@ -52,7 +65,7 @@ def compare(
     for option, given in (("--workers", workers is not None), ("--dry-run", dry_run)):
         if given:
             raise ConfigError(f"{option} is for a grid, and {first} is no configuration.", "Name its YAML file first.")
-    _join([Path(target) for target in targets], output, baseline, form)
+    _join([Path(target) for target in targets], output, baseline)
 
 
 def _run(
@@ -91,25 +104,13 @@ def _show_plan(grid: Grid, display: GridDisplay) -> None:
     show_price(price_grid(checked))
 
 
-def _join(paths: list[Path], output: Path | None, baseline: str | None, form: str) -> None:
+def _join(paths: list[Path], output: Path | None, baseline: str | None) -> None:
     """Compare what is finished."""
-    from symdistill.runs.api import compare_runs
     from symdistill.runs.grid_directory import is_grid
     from symdistill.runs.grid_pipeline import join
 
-    grids = [path for path in paths if is_grid(path)]
-    if grids:
-        _show(join(paths, output or (paths[0] if len(paths) == 1 else Path("comparison")), baseline=baseline))
-        return
-    rows, comparison = compare_runs(paths, baseline=baseline)
-    show_metrics(rows, comparison, all_pairs=True)
-    if contrast := contrast_table([one for path in paths for one in read_run(path)]):
-        typer.echo("\n Contrast sets")
-        show_table(contrast)
-    if output is not None:
-        text = comparison_markdown(comparison) if form == "markdown" else comparison_csv(comparison)
-        write_text(output, text, "Name another file with --output.")
-        typer.echo(f"Wrote {output}")
+    alone = paths[0] if len(paths) == 1 and is_grid(paths[0]) else None
+    _show(join(paths, output or alone, baseline=baseline))
 
 
 def _show(finished: FinishedGrid) -> None:
@@ -121,13 +122,18 @@ def _show(finished: FinishedGrid) -> None:
         show_table(results_table(panel, result))
         typer.echo(f" {footnote(panel, result)}\n")
         show_table(costs_table(panel))
-        if contrast := grid_contrast_table(panel):
+        if contrast := contrast_table(panel):
             typer.echo("\n Contrast sets")
             show_table(contrast)
+        if 1 < len(panel.pairs) <= _MOST_PAIRS:
+            typer.echo("\n Every two methods")
+            show_table(pairs_table(panel))
     for student in result.students:
         if table := fractions_table(result, student):
             typer.echo(f"\n Accuracy against training data{f', {student}' if len(result.students) > 1 else ''}")
             show_table(table)
     for note in result.notes:
         typer.echo(f" Note: {note}")
-    typer.echo(f"\n Report  {finished.report}      Tables  {finished.report.parent}/comparison.md, .csv, .tex")
+    if (path := finished.report) is not None:
+        tables = f"      Tables  {path.parent}/comparison.md, .csv, .tex" if path.name == "report.html" else ""
+        typer.echo(f"\n Report  {path}{tables}")

@@ -15,8 +15,10 @@ import typer
 import symdistill
 from symdistill.cli.display import Display
 from symdistill.errors import SymdistillError
+from symdistill.models.registry import load_teacher
 from symdistill.runs.config import RunConfig, load_config
 from symdistill.runs.directory import RunDirectory, default_run_directory
+from symdistill.runs.families import check_family
 from symdistill.runs.teaching import open_teacher
 from symdistill.runs.workspace import Workspace
 
@@ -31,6 +33,8 @@ EXTRAS = {
     "diversity": (("scikit-learn",), "diverse selection of rationales"),
     "kg": (("pyoxigraph", "clingo"), "knowledge graphs"),
     "trees": (("scikit-learn", "wittgenstein"), "learned rules and trees"),
+    "rl": (("trl",), "DPO, KTO and GRPO"),
+    "critic": (("scikit-learn",), "critics of triples and texts"),
 }
 
 
@@ -80,9 +84,8 @@ def _check(path: Path, settings: RunConfig) -> None:
     problems = 0
     work = Workspace(settings, RunDirectory(default_run_directory(path)), Display())
     checks: dict[str, Callable[[], str]] = {
-        "methods": lambda: ", ".join(m.label for m in settings.build_methods()),
-        "questions": lambda: f"{len(work.task.train):,} to train on, {len(work.task.evaluation):,} held out",
-        "teacher": lambda: open_teacher(work).name if settings.teacher.model else "none",
+        **(_methods(settings, work) if settings.family is None else {settings.family: lambda: check_family(work)}),
+        "teacher": lambda: _teacher(settings, work) if settings.teacher.model else "none",
         "student": lambda: _student(work),
     }
     for name, check in checks.items():
@@ -94,6 +97,17 @@ def _check(path: Path, settings: RunConfig) -> None:
     if problems:
         raise typer.Exit(2)
     typer.echo(f"  ready      symdistill run {path}")
+
+
+def _methods(settings: RunConfig, work: Workspace) -> dict[str, Callable[[], str]]:
+    return {
+        "methods": lambda: ", ".join(m.label for m in settings.build_methods()),
+        "questions": lambda: f"{len(work.task.train):,} to train on, {len(work.task.evaluation):,} held out",
+    }
+
+
+def _teacher(settings: RunConfig, work: Workspace) -> str:
+    return (open_teacher(work) if settings.family is None else load_teacher(settings.teacher)).name
 
 
 def _student(work: Workspace) -> str:

@@ -15,7 +15,7 @@ from symdistill.runs.config import load_config
 from symdistill.runs.directory import default_run_directory
 from symdistill.runs.judging import AddedKnowledge, evaluate_students
 from symdistill.runs.reporting import report_run
-from symdistill.runs.workspace import workspace
+from symdistill.runs.workspace import base_at, workspace
 
 
 def evaluate(
@@ -52,7 +52,7 @@ def _added(
         if gate is not None or threshold is not None:
             raise ConfigError("--gate and --threshold are about --knowledge.", "Add --knowledge KNOWLEDGE.SQLITE.")
         return None
-    path = knowledge / "knowledge.sqlite" if knowledge.is_dir() else knowledge
+    path = base_at(knowledge)
     if not path.exists():
         raise ConfigError(
             f"There is no knowledge base at {path}.", "Name a knowledge.sqlite or the run directory that holds one."

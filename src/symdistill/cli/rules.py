@@ -11,6 +11,7 @@ from symdistill.cli.display import Display, visible
 from symdistill.cli.options import Config, Overrides, RunDir
 from symdistill.cli.symbols import explained_labels, known_table, table_of
 from symdistill.errors import ConfigError, DataError
+from symdistill.evaluation.edits import edit_lines, rule_edits
 from symdistill.evaluation.interpretability import (
     edit_response,
     interpretability,
@@ -142,7 +143,9 @@ def evaluate(
     answers = explained_labels(model, method) if model else None
     control = shuffled_control(decisions, gold if answers is None else answers, seed=seed)
     measures = interpretability(found, decisions, gold, answers, control=control)
-    typer.echo("\n".join(f" {line}" for line in measure_lines(measures)))
+    labels = [row.label for row in rows if row.label is not None]
+    edits = rule_edits(found, facts, names, labels)
+    typer.echo("\n".join(f" {line}" for line in [*measure_lines(measures), *edit_lines(edits)]))
 
 
 @app.command("measure")

@@ -11,6 +11,7 @@ from symdistill.cli.options import Config, Overrides, RunDir
 from symdistill.cli.tables import show_metrics, show_price
 from symdistill.runs.config import load_config
 from symdistill.runs.directory import default_run_directory
+from symdistill.runs.families import price_family, run_family
 from symdistill.runs.pipeline import price, run_all
 
 
@@ -25,9 +26,13 @@ def run(
     directory = run_dir or default_run_directory(config)
     display = Display()
     if dry_run:
-        show_price(price(settings, directory, display))
+        show_price((price_family if settings.family else price)(settings, directory, display))
         return
     display.note(f"symdistill run {config}    run: {directory}")
+    if settings.family:
+        typer.echo(f"\n{run_family(settings, directory, display)}")
+        typer.echo(f"\n Report  {directory / 'report.html'}")
+        return
     finished = run_all(settings, directory, display)
     show_metrics(finished.metric_rows, finished.comparison)
     typer.echo(f"\n Report  {finished.report}")

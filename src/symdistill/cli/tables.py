@@ -11,17 +11,14 @@ from rich.table import Table as RichTable
 
 from symdistill.evaluation.comparison import Comparison
 from symdistill.evaluation.metrics import MetricRow
-from symdistill.evaluation.tables import Table, metrics_table, pairs_table, plain_text
+from symdistill.evaluation.tables import Table, metrics_table, plain_text
 from symdistill.sampling.estimate import Estimate
 
 
-def show_metrics(rows: Sequence[MetricRow], comparison: Comparison | None, *, all_pairs: bool = False) -> None:
+def show_metrics(rows: Sequence[MetricRow], comparison: Comparison | None) -> None:
     """The table of a finished run."""
     typer.echo("")
     show_table(metrics_table([r for r in rows if r.task is None], comparison))
-    if comparison and all_pairs and len(comparison.standings) > 2:
-        typer.echo("")
-        show_table(pairs_table(comparison))
     for note in comparison.notes if comparison else ():
         typer.echo(f" Note: {note}")
 
@@ -38,12 +35,16 @@ def show_price(estimate: Estimate | None) -> None:
     if estimate.expected_tokens is not None and estimate.to_buy:
         usd = "" if estimate.expected_usd is None else f", ${estimate.expected_usd:.2f}"
         typer.echo(f"Expected, going by the replies stored: {estimate.expected_tokens:,} tokens{usd}.")
-    if later := estimate.later:
-        usd = "price not known" if later.most_usd is None else f"${later.most_usd:.2f}"
-        typer.echo(
-            f"Beside it, for knowledge: at most {later.to_buy:,} replies about mistakes, {later.most_tokens:,} tokens, "
-            f"{usd}, if the student gets every training question wrong."
-        )
+    for later, what, case in (
+        (estimate.about_mistakes, "about mistakes", ", if the student gets every training question wrong"),
+        (estimate.about_solutions, "about solutions, one a training question", ""),
+    ):
+        if later is not None:
+            usd = "price not known" if later.most_usd is None else f"${later.most_usd:.2f}"
+            typer.echo(
+                f"Beside it, for knowledge: at most {later.to_buy:,} replies {what}, {later.most_tokens:,} tokens, "
+                f"{usd}{case}."
+            )
     typer.echo("Nothing was asked and nothing was written.")
 
 

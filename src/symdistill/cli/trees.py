@@ -12,8 +12,11 @@ from symdistill.cli.options import Config, Overrides, RunDir
 from symdistill.cli.symbols import explained_labels, known_table, table_of
 from symdistill.cli.tables import show_price
 from symdistill.errors import DataError
-from symdistill.evaluation.interpretability import Interpretability, interpretability, measure_lines, shuffled_control
-from symdistill.evaluation.tree_drawing import tree_document
+from symdistill.evaluation.edits import edit_lines, rule_edits
+from symdistill.evaluation.interpretability import interpretability, measure_lines, shuffled_control
+from symdistill.evaluation.report import write_page
+from symdistill.evaluation.report_symbolic import SymbolicSummary, agreements, render_symbolic, rules_in_words
+from symdistill.evaluation.tree_drawing import tree_document, tree_svg
 from symdistill.knowledge.rules.decisions import decide
 from symdistill.knowledge.rules.files import write_rules
 from symdistill.knowledge.rules.lines import write_whole
@@ -135,14 +138,16 @@ def fit(
     write_whole(files.drawing, tree_document(tree))
     write_rules(files.rules, tree.rules())
     typer.echo("\n".join(_outline(tree, tree.root, "")))
-    measures = {}
+    measures, pages = {}, []
     for split in sorted({row.split for row in rows}):
-        found = _measured(tree, in_split(rows, split), said, seed)
+        found = _summary(tree, in_split(rows, split), said, seed, split)
         measures[split] = found.as_json()
+        pages.append(found)
         typer.echo(f"{split}: {len(in_split(rows, split)):,} inputs")
-        typer.echo("\n".join(f" {line}" for line in measure_lines(found)))
+        typer.echo("\n".join(f" {line}" for line in [*measure_lines(found.measures), *edit_lines(found.edits)]))
     write_json(files.measures, measures)
-    typer.echo(f"Tree {files.tree}   Drawing {files.drawing}   Rules {files.rules}")
+    write_page(render_symbolic(pages, "How well the tree explains"), files.page, "Name another folder with --out.")
+    typer.echo(f"Tree {files.tree}   Drawing {files.drawing}   Rules {files.rules}   Report {files.page}")
 
 
 @app.command("show")
@@ -183,13 +188,27 @@ def _relabelled(row: Observation, labels: dict[str, str]) -> Observation:
     return Observation(row.example_id, row.answers, labels.get(row.example_id), row.split, row.text)
 
 
-def _measured(tree: Tree, rows: list[Observation], said: dict[str, str] | None, seed: int) -> Interpretability:
-    """The measures of a tree on some inputs: against their labels, and against `said`, where there is a model."""
-    rules = tree.rules()
+def _summary(
+    tree: Tree, rows: list[Observation], said: dict[str, str] | None, seed: int, split: str
+) -> SymbolicSummary:
+    """How well a tree explains on the inputs of a split: their labels and, where there is a model, what that `said`."""
+    rules, facts = tree.rules(), list(facts_of(rows))
     gold = {row.example_id: row.label for row in rows if row.label is not None}
-    decisions = decide(rules, facts_of(rows), [row.example_id for row in rows])
+    decisions = decide(rules, facts, [row.example_id for row in rows])
+    against = {"the labels": gold} if said is None else {"the model": said}
     control = shuffled_control(decisions, gold if said is None else said, seed=seed)
-    return interpretability(rules, decisions, gold, said, depth=tree.depth, control=control)
+    return SymbolicSummary(
+        method=f"{split}: {len(rows):,} inputs",
+        kind="a tree",
+        labels="table" if said is None else "model",
+        kept=names_of(rows),
+        dropped={},
+        rules=rules_in_words(rules),
+        measures=interpretability(rules, decisions, gold, said, depth=tree.depth, control=control),
+        agreements=agreements(rules, decisions, against, seed=seed),
+        edits=rule_edits(rules, facts, [row.example_id for row in rows], list(gold.values())),
+        drawing=tree_svg(tree),
+    )
 
 
 def _outline(tree: Tree, node: Node, indent: str) -> list[str]:

@@ -11,6 +11,8 @@ import typer
 
 from symdistill.cli.display import visible
 from symdistill.cli.options import who
+from symdistill.cli.triples_critic import critic as train_critic
+from symdistill.cli.triples_critic import passing
 from symdistill.cli.triples_generate import extract_triples, generate_triples
 from symdistill.cli.triples_options import (
     By,
@@ -41,6 +43,7 @@ from symdistill.knowledge.triples.validate import Validation, validate
 app = typer.Typer(help="Make, query, check, review and exchange a knowledge graph.", no_args_is_help=True)
 app.command("generate")(generate_triples)
 app.command("extract")(extract_triples)
+app.command("critic")(train_critic)
 
 
 @app.command("import")
@@ -87,6 +90,9 @@ def export(
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Where triples came from and who judged them, as W3C PROV.")
     ] = False,
+    critic: Annotated[
+        bool, typer.Option("--critic", help="Only what the graph's critic passes, with its probability as confidence.")
+    ] = False,
 ) -> None:
     """Write triples to a file. What reviewers rejected is left out."""
     contents, schema, store = _open(source)
@@ -101,6 +107,8 @@ def export(
         and (provenance or judged.get(t.id) != "rejected")
         and (not accepted or judged.get(t.id) == "accepted")
     ]
+    if critic:
+        wanted = passing(source, list(wanted), schema)
     if distinct:
         wanted = deduplicate(wanted).kept
     if provenance:

@@ -86,6 +86,7 @@ def figures_text(
         ["triples, facts", f"{figures.triples:,}, {figures.facts:,}"],
         ["heads, nodes", f"{figures.heads:,}, {figures.nodes:,}"],
         ["distinct-1, distinct-2", f"{figures.distinct_1:.3f}, {figures.distinct_2:.3f}"],
+        ["self-BLEU", f"{figures.self_bleu:.3f} of {figures.vendi_of:,} tails"],
         ["Vendi score", f"{figures.vendi:.1f} of {figures.vendi_of:,} tails"],
         ["in a conflict", _share(share(len(in_conflict), len(triples))) if found.consistent is not None else "–"],
         ["with a fault of their own", _share(share(len(malformed), len(triples)))],

@@ -37,6 +37,8 @@ from symdistill.records import Rationale
 
 QUINTILE_SHARES = (0.2, 0.6, 1.0, 1.4, 1.8)
 """1, 3, 5, 7, 9 as parts of a budget of 5."""
+SEEDED = ("random", "open-endedness")
+"""Selections that another seed draws differently."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from symdistill.content import content_key
 from symdistill.errors import DataError
 from symdistill.evaluation.metrics import MetricRow, describe_decoding, row_from_dict
 from symdistill.records import Example, Prediction
@@ -18,8 +19,9 @@ class RunEvidence:
     """One method, decoded in one way, in one run: its verdict on every question.
 
     `verdicts` and `golds` map a question's id to whether it was answered right and to its gold answer; `tasks` and
-    `contrasts` to its task and, of a minimal edit of another question, to that one, where this is known. `row` is the
-    method's line in `metrics.json`, where there is one.
+    `contrasts` to its task and, of a minimal edit of another question, to that one, where this is known; `asked` to the
+    content key of its words, which older runs do not tell. `row` is the method's line in `metrics.json`, where there is
+    one.
     """
 
     run: str
@@ -31,6 +33,7 @@ class RunEvidence:
     row: MetricRow | None = None
     tasks: Mapping[str, str] = field(default_factory=dict)
     contrasts: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -52,7 +55,13 @@ def evidence(
         row=row,
         tasks={i: q.task for i, q in asked.items()},
         contrasts={i: q.contrast_of for i, q in asked.items() if q.contrast_of is not None},
+        asked={i: words_key(q) for i, q in asked.items()},
     )
+
+
+def words_key(question: Example) -> str:
+    """The content key of what is asked: the question with its options, whatever its id."""
+    return content_key("q4", [question.question, dict(question.choices or {})])
 
 
 def prediction_dict(prediction: Prediction, decoding: str, question: Example) -> dict[str, Any]:
@@ -60,6 +69,7 @@ def prediction_dict(prediction: Prediction, decoding: str, question: Example) ->
     return {
         "id": prediction.example_id,
         "task": question.task,
+        "asked": words_key(question),
         **({"contrast_of": question.contrast_of} if question.contrast_of is not None else {}),
         "method": prediction.method,
         "decoding": decoding,
@@ -117,6 +127,7 @@ def _group(
         row=row,
         tasks={line["id"]: line["task"] for line in lines if isinstance(line.get("task"), str)},
         contrasts={line["id"]: line["contrast_of"] for line in lines if isinstance(line.get("contrast_of"), str)},
+        asked={line["id"]: line["asked"] for line in lines if isinstance(line.get("asked"), str)},
     )
 
 

@@ -7,6 +7,9 @@ linear layer (multiply-accumulates). Kept under its own name so that its ratios 
 input embedding, output head included, plus attention. Prompt tokens whose keys and values were reused cost nothing
 again, but later tokens still attend to them.
 
+A reranker that chooses a question's passages counts its own operations; they are added to the total (`scoring`), not to
+the paper's figure. Searching by words multiplies next to nothing and is left out.
+
 A remote model's shape is unknown; its operations are None, not a guess.
 """
 

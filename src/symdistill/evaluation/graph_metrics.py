@@ -71,7 +71,8 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class GraphFigures:
-    """A graph in figures. Shares are of facts unless they say otherwise; `vendi` is of at most `VENDI_SAMPLE` facts."""
+    """A graph in figures. Shares are of facts unless they say otherwise; `vendi` and `self_bleu` are of at most
+    `VENDI_SAMPLE` facts."""
 
     triples: int
     facts: int
@@ -82,6 +83,7 @@ class GraphFigures:
     distinct_2: float
     vendi: float
     vendi_of: int
+    self_bleu: float
 
 
 def share(count: int, n: int) -> Share:
@@ -105,6 +107,7 @@ def describe(triples: Sequence[Triple], *, seed: int = 0) -> GraphFigures:
         distinct_2=distinct_n(tails, 2),
         vendi=score,
         vendi_of=used,
+        self_bleu=self_bleu(tails, seed=seed),
     )
 
 
@@ -133,6 +136,59 @@ def vendi(texts: Sequence[str], *, most: int = VENDI_SAMPLE, seed: int = 0) -> t
     values = np.linalg.eigvalsh(kernel / len(chosen))
     values = values[values > 1e-12]
     return float(np.exp(-np.sum(values * np.log(values)))), len(chosen)
+
+
+def self_bleu(texts: Sequence[str], *, longest: int = 4, most: int = VENDI_SAMPLE, seed: int = 0) -> float:
+    """How much a sample of the texts resemble one another: the mean BLEU of each with all others as references, from 0
+    (no word in common) to 1 (all alike); 0 of fewer than two.
+
+    Zhu et al., SIGIR 2018 (Texygen). BLEU with n-grams up to `longest`, uniform weights, the closest reference's length
+    for brevity, and 0.1 in the place of an n-gram count of none (Chen and Cherry's first smoothing, WMT 2014), which a
+    text too short for an n-gram gets too: of texts of two words not even equal ones reach 1.
+    """
+    chosen = list(texts) if len(texts) <= most else random.Random(seed).sample(list(texts), most)
+    tokens = [words(text) for text in chosen]
+    if len(tokens) < 2:
+        return 0.0
+    lengths = Counter(map(len, tokens))
+    counted = [[_runs(one, size) for size in range(1, longest + 1)] for one in tokens]
+    best = [_two_largest(each[size] for each in counted) for size in range(longest)]
+    return sum(_bleu(one, best, lengths) for one in counted) / len(counted)
+
+
+def _runs(tokens: Sequence[str], size: int) -> Counter[tuple[str, ...]]:
+    return Counter(zip(*(tokens[start:] for start in range(size)), strict=False))
+
+
+def _two_largest(texts: Iterable[Counter[tuple[str, ...]]]) -> dict[tuple[str, ...], tuple[int, int]]:
+    """For each n-gram the two largest counts in one text: the largest among the others is one of these."""
+    found: dict[tuple[str, ...], tuple[int, int]] = {}
+    for counts in texts:
+        for run, count in counts.items():
+            first, second = found.get(run, (0, 0))
+            found[run] = (count, first) if count > first else (first, max(second, count))
+    return found
+
+
+def _bleu(
+    own: Sequence[Counter[tuple[str, ...]]],
+    best: Sequence[Mapping[tuple[str, ...], tuple[int, int]]],
+    lengths: Mapping[int, int],
+) -> float:
+    """BLEU of one text, by its n-gram counts, against all others."""
+    length = own[0].total()
+    logs: list[float] = []
+    for counts, largest in zip(own, best, strict=True):
+        matched = 0
+        for run, count in counts.items():
+            first, second = largest[run]
+            matched += min(count, second if count == first else first)
+        if not logs and not matched:
+            return 0.0
+        logs.append(math.log((matched or 0.1) / max(1, counts.total())))
+    others = [other for other, count in lengths.items() if count > (other == length)]
+    closest = min(others, key=lambda other: (abs(other - length), other))
+    return math.exp(min(0.0, 1 - closest / length) + sum(logs) / len(logs))
 
 
 def novelty(triples: Iterable[Triple], reference: AbstractSet[Fact]) -> Share:

@@ -9,14 +9,14 @@ from itertools import combinations
 
 from symdistill.errors import DataError
 from symdistill.evaluation.comparison import BASELINE_METHOD
-from symdistill.evaluation.grid_arms import Arm, ArmMaker, CellResult, arms_of
+from symdistill.evaluation.grid_arms import Arm, ArmMaker, CellResult, arms_of, one_domain
 from symdistill.evaluation.metrics import TEACHER
 from symdistill.evaluation.seeds import SeedDifference, seed_difference
 from symdistill.evaluation.statistics import holm
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
+class ArmDifference:
     """An arm against another one of its panel; `p_holm` is corrected for all the comparisons of that list."""
 
     first: Arm
@@ -37,14 +37,14 @@ class Panel:
     fraction: float | None
     arms: tuple[Arm, ...]
     baselines: tuple[Arm, ...]
-    against: tuple[Against, ...]
-    pairs: tuple[Against, ...]
+    against: tuple[ArmDifference, ...]
+    pairs: tuple[ArmDifference, ...]
 
     def name(self, arm: Arm) -> str:
         """The shortest name that no other arm of the panel has."""
         return arm.name if sum(other.name == arm.name for other in self.arms) == 1 else arm.label
 
-    def versus(self, arm: Arm) -> Against | None:
+    def versus(self, arm: Arm) -> ArmDifference | None:
         """The arm's comparison with the baseline."""
         return next((a for a in self.against if a.first is arm), None)
 
@@ -60,7 +60,8 @@ class GridResult:
     baseline: str
     confidence: float
     domains: tuple[tuple[str, ...], tuple[str, ...]]
-    """The tasks in domain and out of domain; both empty where it is not known what was learned from."""
+    """The tasks in domain and out of domain; both empty where it is not known what was learned from, or where the arms
+    learned from different ones."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -82,17 +83,15 @@ class GridResult:
 def gather(cells: Sequence[CellResult], *, baseline: str | None = None, confidence: float = 0.95) -> GridResult:
     """Put cells together. Arms keep the order of their first cells.
 
-    Only questions that every finished cell answered, with the same gold answer, are counted. `baseline` is a method;
-    None: `label-only` where there is one, else the first that is finished.
+    Only questions that every finished cell answered, in the same words and with the same gold answer, are counted.
+    `baseline` is a method; None: `label-only` where there is one, else the first that is finished.
 
     Raises:
         DataError: no question is common to all finished cells, or there is no method `baseline`.
     """
     shared, notes = _shared(cells)
-    learned = [cell.train_tasks for cell in cells if cell.train_tasks is not None]
-    known = frozenset[str]().union(*learned) if learned else None
     tasks = _tasks(cells, shared)
-    make = ArmMaker(shared, tasks, _contrasts(cells), known, confidence)
+    make = ArmMaker(shared, tasks, _contrasts(cells), confidence)
     arms = arms_of(cells, make)
     base = _baseline(arms, baseline)
     panels = tuple(
@@ -102,8 +101,13 @@ def gather(cells: Sequence[CellResult], *, baseline: str | None = None, confiden
     )
     present = sorted(set(tasks.values()))
     domains: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-    if known is not None:
+    if (known := one_domain(cells)) is not None:
         domains = (tuple(t for t in present if t in known), tuple(t for t in present if t not in known))
+    elif any(arm.inside and arm.outside for arm in arms):
+        notes.append(
+            "The methods did not learn from the same tasks, so there are no columns in and out of domain; "
+            "comparison.csv has them for each line on its own."
+        )
     return GridResult(tuple(cells), tuple(arms), panels, len(shared), base, confidence, domains, tuple(notes))
 
 
@@ -135,14 +139,14 @@ def _match(arm: Arm, bases: Sequence[Arm]) -> Arm:
     return max(bases, key=likeness)
 
 
-def _corrected(pairs: Sequence[tuple[Arm, Arm]], confidence: float) -> tuple[Against, ...]:
+def _corrected(pairs: Sequence[tuple[Arm, Arm]], confidence: float) -> tuple[ArmDifference, ...]:
     found = []
     for first, second in pairs:
         assert first.verdicts is not None
         assert second.verdicts is not None
-        found.append(seed_difference(first.verdicts, second.verdicts, confidence))
+        found.append(seed_difference(first.verdicts, second.verdicts, confidence, (first.luck, second.luck)))
     adjusted = holm([one.p for one in found])
-    return tuple(Against(a, b, one, p) for (a, b), one, p in zip(pairs, found, adjusted, strict=True))
+    return tuple(ArmDifference(a, b, one, p) for (a, b), one, p in zip(pairs, found, adjusted, strict=True))
 
 
 def _baseline(arms: Sequence[Arm], wanted: str | None) -> str:
@@ -160,7 +164,8 @@ def _shared(cells: Sequence[CellResult]) -> tuple[list[str], list[str]]:
     if not found:
         return [], []
     common = set(found[0].verdicts).intersection(*(e.verdicts for e in found))
-    same = sorted(i for i in common if len({e.golds.get(i) for e in found}) == 1)
+    alike = [i for i in common if len({e.golds.get(i) for e in found}) == 1]
+    same = sorted(i for i in alike if len({e.asked[i] for e in found if i in e.asked}) <= 1)
     counts = {len(e.verdicts) for e in found}
     notes = []
     if counts != {len(same)}:
@@ -168,9 +173,13 @@ def _shared(cells: Sequence[CellResult]) -> tuple[list[str], list[str]]:
             f"The runs were not asked the same questions ({min(counts):,} to {max(counts):,} each); compared are the "
             f"{len(same):,} that all answered, with the same gold answer."
         )
+    if len(same) < len(alike):
+        notes.append(f"{len(alike) - len(same):,} ids belong to different questions in different runs: left out.")
     if not same:
         raise DataError(
-            "No question was answered by all finished runs.", "Compare runs that were evaluated on the same questions."
+            "No question was answered by all finished runs"
+            + (", though ids are the same: they belong to different questions." if alike else "."),
+            "Compare runs that were evaluated on the same questions.",
         )
     return same, notes
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from symdistill.evaluation.evidence import RunEvidence
 from symdistill.evaluation.metrics import TEACHER, MetricRow, describe_decoding
-from symdistill.evaluation.seeds import Pooled, Verdicts, pooled
+from symdistill.evaluation.seeds import Luck, Pooled, Verdicts, luck_of, pooled
 
 State = Literal["finished", "failed", "missing"]
 
@@ -20,9 +21,10 @@ class CellResult:
     """What came of one run of the grid.
 
     `seed` and `fraction` are None where the method does not depend on them; `vary` holds the varied settings that
-    concern it. `evidence` has an entry for each decoding, and one for the teacher where it was asked. `train_tasks`
-    are the tasks it learned from, None where that is not known. Seconds are those of every training that the method
-    needed, `teacher_usd` and `teacher_tokens` those of the replies it learned from, whoever bought them.
+    concern it, by their dotted keys. `evidence` has an entry for each decoding, and one for the teacher where it was
+    asked. `train_tasks` are the tasks it learned from, None where that is not known. Seconds are those of every
+    training that the method needed, `teacher_usd` and `teacher_tokens` those of the replies it learned from, whoever
+    bought them. `recipe` is the content key of all its settings but the seeds, None where that is not known.
     """
 
     name: str
@@ -39,6 +41,12 @@ class CellResult:
     train_seconds: float | None = None
     teacher_usd: float | None = None
     teacher_tokens: float | None = None
+    recipe: str | None = None
+
+    @property
+    def setting(self) -> tuple[object, ...]:
+        """Where it stands on every axis but the seed; the order of what is varied says nothing."""
+        return (self.method, self.student, self.fraction, tuple(sorted(self.vary.items())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,9 @@ class Costs:
 class Arm:
     """One method, decoded in one way, over its seeds. What is about answers is None where no seed is finished.
 
-    `planned` seeds were asked for; `errors` says what became of those that are not there.
+    `planned` seeds were asked for; `errors` says what became of those that are not there. `known` are the tasks that it
+    learned from, None where that is not known. `luck` is what the seeds of the other arms of its panel show, where one
+    seed of its own is all there is.
     """
 
     method: str
@@ -89,11 +99,13 @@ class Arm:
     contrast: Contrast | None = None
     parse_rate: float | None = None
     costs: Costs = Costs()
+    known: frozenset[str] | None = None
+    luck: Luck | None = None
 
     @property
     def name(self) -> str:
         """The method with its varied settings."""
-        return ", ".join([self.method, *(f"{key} {value}" for key, value in self.vary.items())])
+        return ", ".join([self.method, *described(self.vary)])
 
     @property
     def how(self) -> str:
@@ -111,86 +123,140 @@ class Arm:
         return "failed" if self.errors else "missing"
 
 
+def tails(keys: Iterable[str]) -> dict[str, str]:
+    """Each dotted key as people name it: by its last word, or by all of it where two end alike."""
+    last = {key: key.rpartition(".")[2] for key in keys}
+    times = Counter(last.values())
+    return {key: tail if times[tail] == 1 else key for key, tail in last.items()}
+
+
+def described(vary: Mapping[str, str]) -> list[str]:
+    """Varied settings for people."""
+    return [f"{tail} {vary[key]}" for key, tail in tails(vary).items()]
+
+
 @dataclass(frozen=True)
 class ArmMaker:
     """Makes arms out of the evidence of their seeds, on the questions `shared` by all.
 
-    `tasks` and `contrasts` are by question (see `RunEvidence`); `known` are the tasks that were learned from.
+    `tasks` and `contrasts` are by question (see `RunEvidence`).
     """
 
     shared: Sequence[str]
     tasks: Mapping[str, str]
     contrasts: Mapping[str, str]
-    known: frozenset[str] | None
     confidence: float
 
-    def arm(self, empty: Arm, evidence: Sequence[RunEvidence], cells: Sequence[CellResult]) -> Arm:
-        """`empty` with what these seeds answered."""
-        verdicts = np.array([[e.verdicts[i] for i in self.shared] for e in evidence], dtype=np.bool_)
+    def verdicts(self, evidence: Sequence[RunEvidence]) -> Verdicts:
+        """Right or wrong, a row for each of `evidence`."""
+        return np.array([[e.verdicts[i] for i in self.shared] for e in evidence], dtype=np.bool_)
+
+    def arm(
+        self,
+        empty: Arm,
+        evidence: Sequence[RunEvidence],
+        cells: Sequence[CellResult],
+        others: Sequence[Verdicts] = (),
+    ) -> Arm:
+        """`empty` with what these seeds answered; one seed alone takes from `others` how much another may change."""
+        seeds = tuple(cell.seed for cell in cells) or (None,)
+        alone = len(seeds) == 1 and seeds[0] is not None
+        part = _Part(self.verdicts(evidence), others if alone else (), self.confidence)
         rows = [e.row for e in evidence if e.row is not None]
+        learned = [cell.train_tasks for cell in cells if cell.train_tasks is not None]
+        known = frozenset[str]().union(*learned) if learned else empty.known
         return replace(
             empty,
-            seeds=tuple(cell.seed for cell in cells) or (None,),
-            verdicts=verdicts,
-            whole=pooled(verdicts, self.confidence),
-            inside=self._domain(verdicts, inside=True),
-            outside=self._domain(verdicts, inside=False),
-            by_task=self._by_task(verdicts),
-            contrast=self._contrast(verdicts),
+            seeds=seeds,
+            verdicts=part.verdicts,
+            whole=part.pooled(),
+            inside=self._domain(part, known, inside=True),
+            outside=self._domain(part, known, inside=False),
+            by_task=self._by_task(part),
+            contrast=self._contrast(part),
             parse_rate=_mean([row.parse_rate for row in rows]),
             costs=_costs(rows, cells),
+            known=known,
+            luck=luck_of(part.others),
         )
 
-    def _part(self, verdicts: Verdicts, wanted: Callable[[str], bool]) -> Pooled | None:
+    def _of(self, part: _Part, wanted: Callable[[str], bool]) -> Pooled | None:
         """The accuracy on some of the questions; None where there is none of them."""
         columns = [at for at, i in enumerate(self.shared) if wanted(i)]
-        return pooled(verdicts[:, columns], self.confidence) if columns else None
+        return part.pooled(lambda v: v[:, columns]) if columns else None
 
-    def _by_task(self, verdicts: Verdicts) -> dict[str, Pooled]:
+    def _by_task(self, part: _Part) -> dict[str, Pooled]:
         parts = {}
         for task in sorted(set(self.tasks.values())):
-            if part := self._part(verdicts, lambda i, task=task: self.tasks.get(i) == task):  # type: ignore[misc]
-                parts[task] = part
+            if found := self._of(part, lambda i, task=task: self.tasks.get(i) == task):  # type: ignore[misc]
+                parts[task] = found
         return parts if len(parts) > 1 else {}
 
-    def _contrast(self, verdicts: Verdicts) -> Contrast | None:
+    def _contrast(self, part: _Part) -> Contrast | None:
         at = {i: column for column, i in enumerate(self.shared)}
         pairs = [(at[o], at[e]) for e, o in self.contrasts.items() if e in at and o in at]
         if not pairs:
             return None
-        originals = list(dict.fromkeys(o for o, _ in pairs))
-        edited = [e for _, e in pairs]
-        both = verdicts[:, [o for o, _ in pairs]] & verdicts[:, edited]
-        parts = (verdicts[:, originals], verdicts[:, edited], both)
-        return Contrast(*(pooled(part, self.confidence) for part in parts))
+        of_pair, edited = [o for o, _ in pairs], [e for _, e in pairs]
+        originals = list(dict.fromkeys(of_pair))
+        return Contrast(
+            part.pooled(lambda v: v[:, originals]),
+            part.pooled(lambda v: v[:, edited]),
+            part.pooled(lambda v: v[:, of_pair] & v[:, edited]),
+        )
 
-    def _domain(self, verdicts: Verdicts, *, inside: bool) -> Pooled | None:
-        known = self.known
+    def _domain(self, part: _Part, known: frozenset[str] | None, *, inside: bool) -> Pooled | None:
         if known is None or not self.tasks:
             return None
-        return self._part(verdicts, lambda i: (self.tasks.get(i, "") in known) == inside)
+        return self._of(part, lambda i: (self.tasks.get(i, "") in known) == inside)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The verdicts of an arm, and those of the others that show what seeds do."""
+
+    verdicts: Verdicts
+    others: Sequence[Verdicts]
+    confidence: float
+
+    def pooled(self, some: Callable[[Verdicts], Verdicts] = lambda v: v) -> Pooled:
+        """The accuracy on `some` of the questions."""
+        return pooled(some(self.verdicts), self.confidence, luck_of([some(other) for other in self.others]))
 
 
 def arms_of(cells: Sequence[CellResult], make: ArmMaker) -> list[Arm]:
     """The arms of every group of cells that differ in the seed alone, and one of the teacher, which was asked once."""
     groups: dict[tuple[object, ...], list[CellResult]] = {}
     for cell in cells:
-        key = (cell.method, cell.student, cell.fraction, tuple(cell.vary.items()))
-        groups.setdefault(key, []).append(cell)
+        groups.setdefault(cell.setting, []).append(cell)
     arms: list[Arm] = []
     teacher = next((e for cell in cells for e in cell.evidence if e.method == TEACHER), None)
     if teacher is not None:
-        arms.append(make.arm(Arm(TEACHER, teacher.decoding, teacher.samples, "", None, {}, 1), [teacher], []))
+        empty = Arm(TEACHER, teacher.decoding, teacher.samples, "", None, {}, 1, known=one_domain(cells))
+        arms.append(make.arm(empty, [teacher], []))
+    drafts: list[tuple[Arm, list[tuple[CellResult, RunEvidence]]]] = []
     for group in groups.values():
         first = group[0]
         errors = tuple(f"{cell.title}: {cell.error}" for cell in group if cell.state == "failed")
         found = [(cell, e) for cell in group for e in cell.evidence if e.method != TEACHER]
         for decoding, samples in dict.fromkeys((e.decoding, e.samples) for _, e in found) or {("", 0): None}:
             place = (first.method, decoding, samples, first.student, first.fraction, first.vary, len(group))
-            arm = Arm(*place, errors=errors)
             here = [(cell, e) for cell, e in found if (e.decoding, e.samples) == (decoding, samples)]
-            arms.append(make.arm(arm, [e for _, e in here], [cell for cell, _ in here]) if here else arm)
+            drafts.append((Arm(*place, errors=errors), here))
+    several: dict[tuple[object, ...], list[Verdicts]] = {}
+    for arm, here in drafts:
+        if len(here) > 1:
+            several.setdefault((arm.student, arm.fraction), []).append(make.verdicts([e for _, e in here]))
+    for arm, here in drafts:
+        others = several.get((arm.student, arm.fraction), ())
+        arms.append(make.arm(arm, [e for _, e in here], [cell for cell, _ in here], others) if here else arm)
     return arms
+
+
+def one_domain(cells: Sequence[CellResult]) -> frozenset[str] | None:
+    """The tasks that all finished cells learned from; None where that is not known, or not the same for all."""
+    found = {cell.train_tasks for cell in cells if cell.train_tasks is not None and cell.evidence}
+    return found.pop() if len(found) == 1 else None
 
 
 def _costs(rows: Sequence[MetricRow], cells: Sequence[CellResult]) -> Costs:

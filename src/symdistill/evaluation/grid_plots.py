@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from symdistill.evaluation.figures import shorten
 from symdistill.evaluation.grid import GridResult, Panel
-from symdistill.evaluation.grid_arms import Arm
+from symdistill.evaluation.grid_arms import Arm, described
 from symdistill.evaluation.plots import ACCENT, INK, LIGHT, MIDDLE, RULE, Drawing, Estimate, scatter
 from symdistill.evaluation.seeds import Pooled
 
@@ -89,7 +89,7 @@ def varied_lines(panel: Panel, key: str) -> tuple[list[Line], list[Line]]:
         if key not in arm.vary:
             flat[panel.name(arm)] = arm.whole
             continue
-        rest = [f"{k} {v}" for k, v in arm.vary.items() if k != key]
+        rest = described({k: v for k, v in arm.vary.items() if k != key})
         how = [arm.how] if panel.name(arm) != arm.name else []
         label = ", ".join([arm.method, *rest, *how])
         lines.setdefault(label, []).append((float(arm.vary[key]), arm.whole))

@@ -15,7 +15,7 @@ from symdistill.evaluation.figures import (
     points,
     scaled,
 )
-from symdistill.evaluation.grid import Against, GridResult, Panel
+from symdistill.evaluation.grid import ArmDifference, GridResult, Panel
 from symdistill.evaluation.grid_arms import Arm
 from symdistill.evaluation.latex import latex_table
 from symdistill.evaluation.metrics import TEACHER
@@ -148,11 +148,18 @@ def footnote(panel: Panel, result: GridResult) -> str:
             f"{result.n:,} questions, one seed: {level} intervals (Wilson) and p (McNemar's exact test{corrected}) are "
             "about the questions alone, not about the luck of training."
         )
+    alone = list(dict.fromkeys(arm.name for arm in panel.arms if arm.luck))
+    borrowed = (
+        f" One seed is all there is of {', '.join(alone)}: how much another one may change is taken from the seeds of "
+        "the other methods of this table."
+        if alone
+        else ""
+    )
     return (
         f"{result.n:,} questions, up to {result.seeds} seeds. {level} intervals count both which questions were asked "
         "and how the seeds fell out: Wilson's for the number of questions that would vary as much, with quantiles of "
         "Student's t. p: the larger of an exact sign-flip test over questions with the seeds averaged and a t test "
-        f"with the variance of the seeds in it{corrected}."
+        f"with the variance of the seeds in it{corrected}.{borrowed}"
     )
 
 
@@ -180,36 +187,54 @@ def grid_markdown(result: GridResult, title: str) -> str:
 
 
 def grid_latex(result: GridResult, title: str) -> str:
-    """The results and the costs of every panel as tables for a paper; they need the package booktabs."""
-    parts = ["% \\usepackage{booktabs}"]
+    """Every table of the grid but those of single seeds and of every two methods, for a paper.
+
+    They need the package booktabs and are ASCII, so that any engine and any font encoding takes them.
+    """
+    parts = ["% Needs \\usepackage{booktabs}, and nothing else."]
     for number, panel in enumerate(result.panels):
         name = panel_title(panel, result)
         where = f"{title}, {name}" if name else title
-        caption = f"{where}. {footnote(panel, result)}"
-        parts.append(latex_table(results_table(panel, result), caption, f"tab:results-{number}"))
-        parts.append(
-            latex_table(costs_table(panel), f"{where}: what answering and training take.", f"tab:costs-{number}")
-        )
+        for kind, table, caption in (
+            ("results", results_table(panel, result), f"{where}. {footnote(panel, result)}"),
+            ("costs", costs_table(panel), f"{where}: what answering and training take."),
+            ("contrast", contrast_table(panel), f"{where}: contrast sets. A pair is right when both questions are."),
+            ("tasks", tasks_table(panel, result), f"{where}: accuracy by task."),
+        ):
+            parts += [latex_table(table, caption, f"tab:{kind}-{number}")] if table else []
+    for number, student in enumerate(result.students):
+        if table := fractions_table(result, student):
+            caption = f"{title}, {student}: accuracy against the share of the training questions."
+            parts.append(latex_table(table, caption, f"tab:shares-{number}"))
     return "\n\n".join(parts) + "\n"
 
 
 def grid_csv(result: GridResult) -> str:
-    """One line an arm and panel with unrounded figures; shares are between 0 and 1, differences to the baseline."""
+    """One line an arm and panel with unrounded figures; shares are between 0 and 1, differences to the baseline.
+
+    A varied setting is in the column `vary.KEY`, the accuracy on a task in `task.NAME`: no two columns share a name. In
+    and out of domain is as the line's own method learned.
+    """
     varied = list(dict.fromkeys(key for arm in result.arms for key in arm.vary))
+    tasks = list(dict.fromkeys(task for arm in result.arms for task in arm.by_task))
     header = [
-        *("student", "fraction", "method", *varied, "decoding", "samples", "state", "planned_seeds", "seeds"),
+        *("student", "fraction", "method", *(f"vary.{key}" for key in varied)),
+        *("decoding", "samples", "state", "planned_seeds", "seeds"),
         *("n", "accuracy", "ci_low", "ci_high", "seed_accuracies", "seed_sd"),
         *("baseline", "difference", "difference_low", "difference_high", "p", "p_holm", "comparisons"),
         *("in_domain", "in_domain_low", "in_domain_high", "out_of_domain", "out_of_domain_low", "out_of_domain_high"),
+        "contrast_pairs",
+        *(f"{part}{end}" for part in ("originals", "edited", "both_right") for end in ("", "_low", "_high")),
         *("parse_rate", "prompt_tokens", "generated_tokens", "prompt_flops_paper", "flops", "evaluation_seconds"),
         *("train_seconds", "teacher_tokens", "teacher_usd", "error"),
+        *(f"task.{task}" for task in tasks),
     ]
-    lines = [_csv_line(arm, panel, varied) for panel in result.panels for arm in panel.arms]
+    lines = [_csv_line(arm, panel, varied, tasks) for panel in result.panels for arm in panel.arms]
     return csv_text([header, *lines])
 
 
-def _csv_line(arm: Arm, panel: Panel, varied: Sequence[str]) -> list[object]:
-    versus = panel.versus(arm)
+def _csv_line(arm: Arm, panel: Panel, varied: Sequence[str], tasks: Sequence[str]) -> list[object]:
+    versus, contrast = panel.versus(arm), arm.contrast
     by_seed = [] if arm.verdicts is None else [f"{accuracy:.6f}" for accuracy in arm.verdicts.mean(axis=1)]
     found = versus.found if versus else None
     return [
@@ -223,6 +248,10 @@ def _csv_line(arm: Arm, panel: Panel, varied: Sequence[str]) -> list[object]:
         *((versus.p_holm, len(panel.against)) if versus else [None] * 2),
         *_values(arm.inside),
         *_values(arm.outside),
+        contrast.pairs.n if contrast else None,
+        *(_values(contrast.originals if contrast else None)),
+        *(_values(contrast.edited if contrast else None)),
+        *(_values(contrast.pairs if contrast else None)),
         *(
             arm.parse_rate,
             arm.costs.prompt_tokens,
@@ -237,6 +266,7 @@ def _csv_line(arm: Arm, panel: Panel, varied: Sequence[str]) -> list[object]:
             arm.costs.teacher_usd,
             "; ".join(arm.errors),
         ),
+        *(arm.by_task[task].accuracy if task in arm.by_task else None for task in tasks),
     ]
 
 
@@ -259,11 +289,11 @@ def _seeds(arm: Arm) -> str:
     return str(len(arm.seeds)) if len(arm.seeds) == arm.planned else f"{len(arm.seeds)} of {arm.planned}"
 
 
-def _difference(versus: Against | None) -> list[str]:
+def _difference(versus: ArmDifference | None) -> list[str]:
     return [NOTHING, ""] if versus is None else [_interval(versus), _bare(versus.p_holm)]
 
 
-def _interval(versus: Against) -> str:
+def _interval(versus: ArmDifference) -> str:
     found = versus.found
     return f"{points(found.difference)} [{points(found.low)}, {points(found.high)}]"
 

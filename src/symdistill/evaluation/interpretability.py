@@ -97,10 +97,10 @@ class Interpretability:
         found: dict[str, Any] = {"rules": self.rules, "mean_literals": self.literals, "depth": self.depth}
         for name in ("accuracy", "accuracy_covered", "fidelity", "completeness"):
             share = getattr(self, name)
-            found[name] = None if share is None else _share_json(share)
+            found[name] = None if share is None else share_json(share)
         if (control := self.control) is not None:
             found["control"] = {
-                "agreement": _share_json(control.agreement),
+                "agreement": share_json(control.agreement),
                 **{name: getattr(control, name) for name in ("mean", "low", "high", "p", "shuffles")},
             }
         return found
@@ -217,5 +217,6 @@ def _agreeing(decisions: Sequence[Decision], said: Mapping[str, str]) -> Share:
     return Share(sum(decision.label == said[decision.example_id] for decision in decisions), len(decisions))
 
 
-def _share_json(share: Share) -> dict[str, float]:
+def share_json(share: Share) -> dict[str, float]:
+    """A share as plain values, with its interval."""
     return {"value": share.value, "low": share.low, "high": share.high, "count": share.count, "n": share.n}

@@ -20,11 +20,14 @@ class MetricRow:
 
     accuracy, ci_low, ci_high: shares between 0 and 1; Wilson interval at `confidence`.
     parse_rate: share of the replies in which an answer was found.
-    decoding, samples: "greedy" with 1, or "vote" (majority of the parsed answers) with N.
+    decoding, samples: "greedy" with 1, "vote" (majority of the parsed answers) with N, or "decided" with 1, where a
+        tree or rules decide over answers of the teacher, whose tokens these are.
     prompt_tokens, generated_tokens: means per question, summed over its samples, as the model counts them.
         `cached_prompt_tokens` of the prompt tokens were not computed again (a prompt shared by N samples).
-    prompt_flops_paper, flops: means per question, see `evaluation.flops`; None where the model is remote.
-    seconds: wall time for all n questions; None where it was not measured for this part alone.
+    prompt_flops_paper, flops: means per question, see `evaluation.flops`; None where the model is remote. `flops` hold
+        `search_flops`, those of a reranker that chose what was read; None where there is none.
+    seconds: wall time for all n questions, finding passages included; None where it was not measured for this part
+        alone.
     task: set on a row about one task only.
     part: set on a row about contrast sets: "originals", "edited", or "pairs" (both of a pair right).
     engine: what computed the replies of a local model, and in which numbers: "torch bfloat16", "ctranslate2 int8".
@@ -33,6 +36,11 @@ class MetricRow:
     unlabelled: questions left out because they carry no answer to check against.
     unanswered: questions to which no reply came at all; they count as wrong.
     retrieval_rate: share of the questions answered with knowledge or passages; None for a method that looks up none.
+    shortened: questions before which fewer passages stood than were found, since the student reads no longer prompt.
+    training_seed: the seed that the method's student was trained with; None where none was. `seed` is the run's.
+    parameters: the weights of the model that answered, where they are known.
+    teacher_share, teacher_share_low, teacher_share_high: the accuracy over that of the teacher on the same questions,
+        with its paired bootstrap interval, where the teacher was asked them too.
     equations: equations in the replies that could be recomputed, all counted together (`curation.steps`); None where
         there are none. step_score: the share of them that hold.
     """
@@ -63,8 +71,15 @@ class MetricRow:
     unlabelled: int | None = None
     unanswered: int | None = None
     retrieval_rate: float | None = None
+    training_seed: int | None = None
+    parameters: float | None = None
+    teacher_share: float | None = None
+    teacher_share_low: float | None = None
+    teacher_share_high: float | None = None
     equations: int | None = None
     step_score: float | None = None
+    search_flops: float | None = None
+    shortened: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The row for `metrics.json`; an optional field that does not apply is left out."""
@@ -73,7 +88,7 @@ class MetricRow:
 
 
 _TEXT = {"method", "split", "decoding", "task", "part", "model", "engine"}
-_COUNT = {"n", "samples", "seed", "unlabelled", "unanswered", "equations"}
+_COUNT = {"n", "samples", "seed", "training_seed", "unlabelled", "unanswered", "equations", "shortened"}
 _MAYBE_NONE = {"prompt_flops_paper", "flops", "seconds"}
 
 

@@ -116,9 +116,11 @@ def _teacher(student: Standing, comparison: Comparison, name: dict[str, str]) ->
     if teacher is None or teacher.accuracy == 0 or teacher.label == student.label:
         return []
     share = student.accuracy / teacher.accuracy
+    sizes = [one.row.parameters if one.row else None for one in (student, teacher)]
+    size = f" with {percent(sizes[0] / sizes[1])}% of its weights" if sizes[0] and sizes[1] else ""
     return [
         f"The teacher itself answers {percent(teacher.accuracy)}% of these questions correctly; "
-        f"{name[student.label]} reaches {percent(share, 0)}% of that."
+        f"{name[student.label]} reaches {percent(share, 0)}% of that{size}."
     ]
 
 

@@ -11,6 +11,7 @@ from symdistill.evaluation.calibration import Calibration
 from symdistill.evaluation.comparison import Comparison
 from symdistill.evaluation.metrics import MetricRow
 from symdistill.evaluation.recall import RecallRow
+from symdistill.evaluation.report_symbolic import SymbolicSummary
 from symdistill.knowledge.items import KnowledgeItem
 from symdistill.knowledge.utility import Lift
 from symdistill.records import Example, Prediction
@@ -172,7 +173,9 @@ class RoundRow:
     """One student of a method that learns from its own replies, 0 being that before the first round.
 
     It learned from `kept` of the `judged` replies of the student before it, about `questions` questions, those with a
-    reward of `threshold` or more; `novel` of them were neither the teacher's nor kept in an earlier round. `audited` of
+    reward of `threshold` or more; `novel` of them were neither the teacher's nor kept in an earlier round. Where it
+    learned from preferences, `kept` counts those; where it drew the replies itself, those in a group of different
+    rewards. `audited` of
     `audit` questions apart from all that were answered right. Of the `replies` drawn from it for training questions
     `right` were right and `unique` different; `solved` of `asked` questions had a right one; `reward` is their mean.
     """
@@ -195,12 +198,17 @@ class RoundRow:
 
 @dataclass(frozen=True, slots=True)
 class RoundsSummary:
-    """The students of the method `method`, why there were no more of them, and which was `chosen`."""
+    """The students of the method `method`, why there were no more of them, and which was `chosen`.
+
+    `algorithm` says how they learned, held by `beta` to the student before.
+    """
 
     method: str
     stopped: str
     chosen: int
     rows: Sequence[RoundRow]
+    algorithm: str = "expert-iteration"
+    beta: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +239,7 @@ class ReportData:
     calibrations: Sequence[CalibrationSummary] = ()
     retrievals: Sequence[RetrievalSummary] = ()
     reinforced: Sequence[RoundsSummary] = ()
+    symbolic: Sequence[SymbolicSummary] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 

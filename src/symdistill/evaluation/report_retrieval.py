@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from symdistill.evaluation.figures import NOTHING, clean, count, percent, points
+from symdistill.evaluation.metrics import MetricRow
 from symdistill.evaluation.recall import Mean, RecallRow
 from symdistill.evaluation.report_data import RetrievalSummary
 from symdistill.evaluation.tables import Table
 
 
-def retrieval_section(summary: RetrievalSummary) -> Mapping[str, Any]:
-    """One sentence about the passages, one about the reranker, and recall before and after it."""
+def retrieval_section(summary: RetrievalSummary, rows: Sequence[MetricRow] = ()) -> Mapping[str, Any]:
+    """One sentence about the passages, one about the reranker, and recall before and after it. `rows` are the run's
+    results: they tell for how many questions the passages made the prompt too long."""
     return {
         "method": clean(summary.method, 80),
-        "read": _read(summary),
+        "read": _read(summary) + _shortened(summary, rows),
         "reranker": _reranker(summary),
         "recall": _recall(summary.rows) if summary.rows else [],
         "n": summary.rows[0].n if summary.rows else 0,
@@ -31,6 +33,13 @@ def _read(summary: RetrievalSummary) -> str:
     )
 
 
+def _shortened(summary: RetrievalSummary, rows: Sequence[MetricRow]) -> str:
+    most = max((r.shortened or 0 for r in rows if r.method == summary.method and r.task is None), default=0)
+    if not most:
+        return ""
+    return f" Before {count(most)} held-out questions stood fewer passages, since the student reads no longer prompt."
+
+
 def _reranker(summary: RetrievalSummary) -> str:
     card = summary.reranker
     if card is None:
@@ -42,7 +51,7 @@ def _reranker(summary: RetrievalSummary) -> str:
     return (
         f"At inference a reranker ({kind} over {stands}) chooses them out of BM25's {count(summary.candidates)} best. "
         f"It learned from {count(card.get('cases'))} rationales of {count(summary.learned_from)} training questions; "
-        f"{mix}{_why(summary, share)}. What it computes is not part of FLOPs/q."
+        f"{mix}{_why(summary, share)}. FLOPs/q hold what it computes."
     )
 
 

@@ -14,14 +14,27 @@ _STOPPED = {
     "hacking": "The rounds were stopped: the mean reward of the last student rose while its audited accuracy fell, "
     "which is what learning to please the reward looks like. That student was put aside.",
     "plateau": "The rounds ended early: two of them running brought no gain in audited accuracy worth the name.",
-    "nothing kept": "The rounds ended early: no reply of the last student passed the threshold.",
+    "nothing kept": "The rounds ended early: the replies of the last student left nothing to learn.",
     "rounds": "All rounds that were asked for were run.",
+}
+LEARNED = {"expert-iteration": "replies", "dpo": "pairs", "kto": "verdicts", "grpo": "replies"}
+"""What a round of each algorithm learns, in the plural."""
+
+_HOW = {
+    "expert-iteration": "Expert iteration: each round learns the right replies of the student before it.",
+    "dpo": "DPO: each round goes on from the student before it, its reference, and learns pairs of that one's replies.",
+    "kto": "KTO: each round goes on from the student before it, its reference, and learns which of that one's replies "
+    "are right.",
+    "grpo": "GRPO: each round goes on from the student before it, by the rewards of replies drawn while it learns; "
+    "learned are those in a group of different rewards.",
 }
 
 
 def rounds_section(summary: RoundsSummary) -> Mapping[str, Any]:
-    """One sentence or two, and the table."""
-    return {"method": clean(summary.method, 80), "outcome": outcome(summary), "rows": rounds_table(summary)}
+    """A few sentences, and the table."""
+    held = f" β is {summary.beta:g}." if summary.algorithm != "expert-iteration" else ""
+    told = f"{_HOW[summary.algorithm]}{held} {outcome(summary)}"
+    return {"method": clean(summary.method, 80), "outcome": told, "rows": rounds_table(summary)}
 
 
 def outcome(summary: RoundsSummary) -> str:
@@ -40,9 +53,10 @@ def rounds_table(summary: RoundsSummary) -> Table:
     table = [["student", *learned_from, "audited (95%)", "right", "solved", "reward", "different", "replies"]]
     for row in summary.rows:
         learned = [NOTHING] * 5
-        if row.threshold is not None:
-            learned = [f"{row.threshold:.2f}", count(row.kept), share(row.kept, row.judged), count(row.questions)]
-            learned.append(share(row.novel, row.kept))
+        if row.judged:
+            passed = NOTHING if row.threshold is None else f"{row.threshold:.2f}"
+            learned = [passed, count(row.kept), share(row.kept, row.judged), count(row.questions)]
+            learned.append(NOTHING if row.threshold is None else share(row.novel, row.kept))
         drawn = [share(row.right, row.replies), share(row.solved, row.asked), f"{row.reward:.2f}".replace("-", "−")]
         drawn += [share(row.unique, row.replies), count(row.replies)]
         star = "*" if row.student == summary.chosen else ""

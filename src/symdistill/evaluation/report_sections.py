@@ -19,6 +19,8 @@ from symdistill.evaluation.report_data import CurationSummary, Limits, ReportDat
 from symdistill.evaluation.report_knowledge import knowledge_section
 from symdistill.evaluation.report_retrieval import retrieval_section
 from symdistill.evaluation.report_rounds import rounds_section
+from symdistill.evaluation.report_symbolic import symbolic_section
+from symdistill.evaluation.retention import retained_table
 from symdistill.evaluation.tables import Table, metrics_table, pairs_table
 
 _CONFIG_CHARACTERS = 60_000
@@ -60,7 +62,9 @@ def sections(data: ReportData, limits: Limits) -> dict[str, Any]:
         "failures": failure_section(data, limits),
         "knowledge": knowledge_section(data.knowledge, limits) if data.knowledge else None,
         "reinforced": [rounds_section(r) for r in data.reinforced[: limits.calibrations]],
-        "retrievals": [retrieval_section(r) for r in data.retrievals[: limits.calibrations]],
+        "symbolic": [symbolic_section(s) for s in data.symbolic[: limits.calibrations]],
+        "retained": retained_table(main),
+        "retrievals": [retrieval_section(r, data.rows) for r in data.retrievals[: limits.calibrations]],
         "calibrations": [calibration_section(c) for c in data.calibrations[: limits.calibrations]],
         "provenance": [(clean(k, 80), clean(v, 200)) for k, v in data.provenance.items()][: limits.listed],
         "config": clean(data.config, _CONFIG_CHARACTERS),
@@ -150,6 +154,10 @@ def _costs(data: ReportData, rows: Sequence[MetricRow]) -> Table:
         if h.points:
             last = h.points[-1]
             lines.append((f"training {h.method}", last.get("tokens"), last.get("seconds"), None))
+    for summary in data.retrievals:
+        if summary.reranker:
+            stage = f"training the reranker of {clean(summary.method, 80)}"
+            lines.append((stage, None, summary.reranker.get("seconds"), None))
     for r in rows:
         tokens = r.n * (r.prompt_tokens - (r.cached_prompt_tokens or 0) + r.generated_tokens)
         lines.append((f"evaluating {r.method}, {decoding_name(r)}", tokens, r.seconds, r.cost_usd or None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Literal
 
 from symdistill.curation.steps import check_steps
@@ -15,7 +16,7 @@ from symdistill.evaluation.voting import majority
 from symdistill.records import Completion, Example, Prediction
 from symdistill.tasks.answers import answers_equal, parse_answer
 
-Decoding = Literal["greedy", "vote"]
+Decoding = Literal["greedy", "vote", "decided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class _Answered:
     prediction: Prediction
     before: Sequence[Completion] = ()
     retrieved: bool | None = None
+    search_flops: float = 0.0
+    shortened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,9 @@ class _Setting:
     samples: int
     split: str
     seed: int
+    training_seed: int | None
     confidence: float
+    parameters: float | None
     shape: Shape | None
     model: str | None
     engine: str | None
@@ -74,6 +79,7 @@ def score(
     samples: int | None = None,
     split: str = "test",
     seed: int = 0,
+    training_seed: int | None = None,
     seconds: float | None = None,
     shape: Shape | None = None,
     model: str | None = None,
@@ -81,6 +87,9 @@ def score(
     confidence: float = 0.95,
     before: Sequence[Sequence[Completion]] | None = None,
     retrieved: Sequence[bool] | None = None,
+    parameters: float | None = None,
+    search_flops: Sequence[float] | None = None,
+    shortened: Sequence[bool] | None = None,
 ) -> Scored:
     """Check every reply, let the samples of a question vote, and sum up.
 
@@ -88,7 +97,9 @@ def score(
     where several samples were drawn, else "greedy". `samples` is how many were asked for (None: the most that came).
     `seconds` is the wall time of the whole evaluation; `shape` is the local model's, None where it is remote.
     `before[i]` are passes that only decided how question i was answered: they cost, and have no vote. `retrieved`
-    says of each question whether it was answered with knowledge.
+    says of each question whether it was answered with knowledge, `shortened` whether with fewer passages than were
+    found. `search_flops` are the operations that chose what each question was answered with; they count beside the
+    model's own. `parameters` are the model's weights.
 
     Raises:
         DataError: no question carries an answer to check against.
@@ -103,6 +114,8 @@ def score(
             _with_passes(predict(example, replies, method), before[i] if before else ()),
             before[i] if before else (),
             retrieved[i] if retrieved else None,
+            search_flops[i] if search_flops else 0.0,
+            bool(shortened and shortened[i]),
         )
         for i, (example, replies) in enumerate(zip(examples, completions, strict=True))
         if example.answer is not None
@@ -113,9 +126,8 @@ def score(
             "Give rows with answers in `task.eval_path`.",
         )
     drawn = samples or max(1, *map(len, completions))
-    setting = _Setting(
-        method, decoding or ("vote" if drawn > 1 else "greedy"), drawn, split, seed, confidence, shape, model, engine
-    )
+    how = decoding or ("vote" if drawn > 1 else "greedy")
+    setting = _Setting(method, how, drawn, split, seed, training_seed, confidence, parameters, shape, model, engine)
     unlabelled = len(examples) - len(answered)
     whole = replace(
         _row(setting, answered),
@@ -220,6 +232,7 @@ def _row(
     replies = [c for a in answered for c in a.completions]
     parsed = sum(answer is not None for a in answered for answer in a.prediction.answers)
     flops = [question_flops(setting.shape, a.completions, a.before) for a in answered] if setting.shape else []
+    search = fmean([a.search_flops for a in answered])
     retrieved = [a.retrieved for a in answered if a.retrieved is not None]
     steps = [equation for a in answered for text in a.prediction.samples for equation in check_steps(text).equations]
     return MetricRow(
@@ -232,25 +245,25 @@ def _row(
         parse_rate=parsed / len(replies) if replies else 0.0,
         decoding=setting.decoding,
         samples=setting.samples,
-        prompt_tokens=_mean([a.prediction.prompt_tokens for a in answered]),
-        generated_tokens=_mean([a.prediction.generated_tokens for a in answered]),
-        prompt_flops_paper=_mean([paper for paper, _ in flops]) if flops else None,
-        flops=_mean([total for _, total in flops]) if flops else None,
+        prompt_tokens=fmean([a.prediction.prompt_tokens for a in answered]),
+        generated_tokens=fmean([a.prediction.generated_tokens for a in answered]),
+        prompt_flops_paper=fmean([paper for paper, _ in flops]) if flops else None,
+        flops=fmean([total for _, total in flops]) + search if flops else None,
         seconds=None,
         seed=setting.seed,
+        training_seed=setting.training_seed,
         confidence=setting.confidence,
         task=task,
         part=part,
         model=setting.model,
         engine=setting.engine,
         truncated_rate=sum(c.finish_reason == "length" for c in replies) / len(replies) if replies else 0.0,
-        cached_prompt_tokens=_mean([a.prediction.cached_prompt_tokens for a in answered]),
+        cached_prompt_tokens=fmean([a.prediction.cached_prompt_tokens for a in answered]),
         cost_usd=sum(c.cost_usd for a in answered for c in (*a.before, *a.completions)),
-        retrieval_rate=_mean(retrieved) if retrieved else None,
+        retrieval_rate=fmean(retrieved) if retrieved else None,
+        parameters=setting.parameters,
         equations=len(steps) or None,
-        step_score=_mean([equation.holds for equation in steps]) if steps else None,
+        step_score=fmean([equation.holds for equation in steps]) if steps else None,
+        search_flops=search or None,
+        shortened=sum(a.shortened for a in answered) or None,
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

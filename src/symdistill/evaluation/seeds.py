@@ -8,7 +8,8 @@ samples: another n questions, or other seeds, would have given other figures. Th
 
 The luck of single answers is in both terms, so the sum errs on the side of caution. U is known well, W from S values
 only: quantiles are those of Student's t with the degrees of freedom that Satterthwaite's rule gives the sum when U
-counts as known. One seed alone says nothing about W: the figures are then about the questions only.
+counts as known. One seed alone says nothing about W. Where other methods of the same table have several, their seeds
+tell how much one changes (`luck_of`); where none has, the figures are about the questions only.
 """
 
 from __future__ import annotations
@@ -51,10 +52,31 @@ class SeedDifference:
     p: float
 
 
-def pooled(verdicts: Verdicts, confidence: float = 0.95) -> Pooled:
+@dataclass(frozen=True, slots=True)
+class Luck:
+    """How much one seed changes an accuracy, as several methods show it together: the variance, and its degrees of
+    freedom."""
+
+    variance: float
+    degrees: int
+
+
+def luck_of(others: Sequence[Verdicts]) -> Luck | None:
+    """The variance over seeds that these methods have in common, each counted by its seeds less one, as in an analysis
+    of variance; None where none of them has two seeds."""
+    several = [verdicts for verdicts in others if len(verdicts) > 1]
+    degrees = sum(len(verdicts) - 1 for verdicts in several)
+    if not degrees:
+        return None
+    total = sum(_seed_variance(verdicts) * len(verdicts) * (len(verdicts) - 1) for verdicts in several)
+    return Luck(total / degrees, degrees)
+
+
+def pooled(verdicts: Verdicts, confidence: float = 0.95, luck: Luck | None = None) -> Pooled:
     """The accuracy of one method: Wilson's interval for as many independent questions as would vary as much.
 
-    With one seed, or with seeds that agree on every question, it is Wilson's interval of n questions.
+    With one seed, or with seeds that agree on every question, it is Wilson's interval of n questions; with one seed and
+    the `luck` of others, as much wider as another seed may be different.
 
     Raises:
         ValueError: there is no verdict, or `confidence` is not between 0 and 1.
@@ -63,16 +85,28 @@ def pooled(verdicts: Verdicts, confidence: float = 0.95) -> Pooled:
     shares = verdicts.mean(axis=0)
     accuracy = float(shares.mean())
     asked = float(((shares - accuracy) ** 2).mean()) / n
-    trained = _seed_variance(verdicts)
-    known = accuracy * (1 - accuracy)
+    own = _seed_variance(verdicts)
+    trained, degrees, known = own, seeds - 1, accuracy * (1 - accuracy)
+    if luck and seeds == 1:
+        share = (accuracy * n + 1) / (n + 2)  # all right or all wrong, another seed may still be different
+        trained, degrees, known = luck.variance, luck.degrees, share * (1 - share)
+        asked = known / n
     size = n if asked + trained == 0 else known / (asked + trained)
     size = min(size, seeds * n)  # more than all answers independent is no evidence
-    low, high = _wilson(accuracy, size, _quantile(confidence, asked, [(trained, seeds)]))
-    return Pooled(accuracy, low, high, n, seeds, math.sqrt(trained * seeds) if seeds > 1 else None)
+    low, high = _wilson(accuracy, size, _quantile(confidence, asked, [(trained, degrees)]))
+    return Pooled(accuracy, low, high, n, seeds, math.sqrt(own * seeds) if seeds > 1 else None)
 
 
-def seed_difference(first: Verdicts, second: Verdicts, confidence: float = 0.95) -> SeedDifference:
+def seed_difference(
+    first: Verdicts,
+    second: Verdicts,
+    confidence: float = 0.95,
+    lucks: tuple[Luck | None, Luck | None] = (None, None),
+) -> SeedDifference:
     """Two methods on the same questions, each with its own seeds.
+
+    `lucks` is of a method with one seed what others show about seeds; None where it has several, or none matters. With
+    one of them, the variance of one seed counts as the same for both methods.
 
     The interval is the difference plus and minus t times the standard error. Its question part counts two more
     questions, of which the methods share the wins: so it neither has width 0 nor passes 1 where they (dis)agree on
@@ -91,12 +125,17 @@ def seed_difference(first: Verdicts, second: Verdicts, confidence: float = 0.95)
         raise ValueError(f"paired verdicts must be about the same questions, not {n} and {other_n}")
     gaps = first.mean(axis=0) - second.mean(axis=0)
     difference = float(gaps.mean())
-    trained = [(_seed_variance(first), seeds), (_seed_variance(second), other_seeds)]
+    borrowed = next((luck for luck in lucks if luck), None)
+    if borrowed:
+        counted = [len(v) for v, luck in zip((first, second), lucks, strict=True) if luck or len(v) > 1]
+        trained = [(borrowed.variance * sum(1 / count for count in counted), borrowed.degrees)]
+    else:
+        trained = [(_seed_variance(first), seeds - 1), (_seed_variance(second), other_seeds - 1)]
     centre = float(gaps.sum()) / (n + 2)
     asked = (float((gaps**2).sum() + 1) / (n + 2) - centre**2) / (n + 2)
     margin = _quantile(confidence, asked, trained) * math.sqrt(asked + sum(v for v, _ in trained))
     p = sign_flip(first, second)
-    if seeds > 1 or other_seeds > 1:
+    if borrowed or seeds > 1 or other_seeds > 1:
         p = max(p, _t_test(difference, float(gaps.var()) / n, trained))
     return SeedDifference(difference, max(-1.0, centre - margin), min(1.0, centre + margin), p)
 
@@ -149,8 +188,8 @@ def _seed_variance(verdicts: Verdicts) -> float:
 
 
 def _degrees(asked: float, trained: Sequence[tuple[float, int]]) -> float:
-    """Satterthwaite's degrees of freedom of the sum of variances; `asked` counts as known."""
-    doubt = sum(variance**2 / (seeds - 1) for variance, seeds in trained if variance)
+    """Satterthwaite's degrees of freedom of the sum of variances, each with its own; `asked` counts as known."""
+    doubt = sum(variance**2 / degrees for variance, degrees in trained if variance)
     return (asked + sum(variance for variance, _ in trained)) ** 2 / doubt if doubt else math.inf
 
 

@@ -125,6 +125,35 @@ def paired_difference(
     return PairedDifference((gains - losses) / n, float(low), float(high))
 
 
+def paired_ratio(
+    first: Sequence[bool],
+    second: Sequence[bool],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """The percentile interval of the first's accuracy over the second's, from resampling questions as above. Draws in
+    which the second gets nothing right have no ratio and are left out.
+
+    Raises:
+        ValueError: the sequences differ in length, are empty, or the second got nothing right.
+    """
+    _same_length(first, second)
+    if not any(second):
+        raise ValueError("a ratio needs a question that the second got right")
+    n = len(first)
+    both = sum(1 for a, b in zip(first, second, strict=True) if a and b)
+    counts = np.array([both, sum(first) - both, sum(second) - both], dtype=np.float64)
+    cells = np.append(counts, n - counts.sum()) / n
+    drawn = np.random.default_rng(seed).multinomial(n, cells, size=resamples)
+    whole = drawn[:, 0] + drawn[:, 2]
+    ratios = (drawn[:, 0] + drawn[:, 1])[whole > 0] / whole[whole > 0]
+    outside = (1 - confidence) / 2
+    low, high = np.quantile(ratios, [outside, 1 - outside])
+    return Interval(float(low), float(high))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """`p_values`, in their order, adjusted so that the chance of any false finding among them stays at the level.
 

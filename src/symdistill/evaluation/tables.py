@@ -169,7 +169,8 @@ def comparison_markdown(comparison: Comparison) -> str:
 def comparison_csv(comparison: Comparison) -> str:
     """One line a method with unrounded figures; differences are to the baseline, shares between 0 and 1."""
     header = [
-        *("run", "method", "decoding", "samples", "seed", "n", "correct", "accuracy", "ci_low", "ci_high"),
+        *("run", "method", "decoding", "samples", "seed", "training_seed"),
+        *("n", "correct", "accuracy", "ci_low", "ci_high"),
         *("parse_rate", "step_score", "prompt_tokens", "generated_tokens", "flops", "cost_usd"),
         *("baseline", "difference", "difference_low", "difference_high", "p", "p_mid", "p_holm"),
     ]
@@ -192,7 +193,8 @@ def pairs_csv(comparison: Comparison) -> str:
 def _csv_line(s: Standing, comparison: Comparison) -> list[object]:
     r, v = s.row, comparison.versus_baseline(s.label)
     return [
-        *(s.run, s.method, s.decoding, s.samples, r.seed if r else None, s.n, s.correct, s.accuracy, s.low, s.high),
+        *(s.run, s.method, s.decoding, s.samples, *((r.seed, r.training_seed) if r else [None] * 2)),
+        *(s.n, s.correct, s.accuracy, s.low, s.high),
         *(_measured(r) if r else [None] * 6),
         comparison.baseline,
         *((v.difference, v.low, v.high, v.p, v.p_mid, v.p_holm) if v else [None] * 6),

@@ -96,6 +96,23 @@ def corpus_files(corpus: Path, key: str = "method.corpus") -> list[Path]:
     return files
 
 
+def corpus_stamp(corpus: Path, size: int, key: str = "method.corpus") -> str:
+    """What a corpus looks like from outside: its files with their sizes and times. As long as it is the same, so is
+    `corpus_key`; a file that was copied has another stamp and the same key.
+
+    Raises:
+        DataError: as `corpus_files`, or a file is not there any more.
+    """
+    seen = []
+    for file in corpus_files(corpus, key):
+        try:
+            stat = file.stat()
+        except OSError as error:
+            raise _unreadable(file, key, error) from error
+        seen.append([str(file.absolute()), stat.st_size, stat.st_mtime_ns])
+    return content_key("d2", {"files": seen, "words": size, "version": VERSION})
+
+
 def corpus_key(corpus: Path, size: int, key: str = "method.corpus") -> str:
     """The content key of a corpus cut into passages of `size` words: of its files' names and bytes.
 
@@ -179,7 +196,7 @@ def _document(place: str, row: Mapping[str, Any], key: str) -> Document:
 
 
 def _words(blocks: Iterable[str]) -> Iterator[str]:
-    """The words of a text that comes in pieces, of which each but the last may end inside a word."""
+    """The words of a text that comes in pieces, none of which ends inside a word."""
     for block in blocks:
         yield from (match.group() for match in _WORD.finditer(block))
 

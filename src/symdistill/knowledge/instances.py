@@ -14,11 +14,9 @@ from dataclasses import dataclass, replace
 from symdistill import content
 from symdistill.curation.words import squeezed
 from symdistill.knowledge.building import BuildReport, items_of
-from symdistill.knowledge.items import Kind, KnowledgeItem, Provenance
+from symdistill.knowledge.items import LEAKING, Kind, KnowledgeItem, Provenance
 from symdistill.prompts import KNOWLEDGE_NOTES, knowledge_notes_example, knowledge_notes_messages, question_text
 from symdistill.records import Completion, Example, Failure, Rationale, Request, Sampling
-
-_LEAKING = frozenset({"leaks_answer", "copies_question"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def own_items(
         by_text[squeezed(_plain(example))].append(example.id)
     known = {example.id for example in examples}
     found: defaultdict[str, dict[str, KnowledgeItem]] = defaultdict(dict)
-    usable = [i for i in items if i.kind in kinds and (leaking or _LEAKING.isdisjoint(i.flags))]
+    usable = [i for i in items if i.kind in kinds and (leaking or LEAKING.isdisjoint(i.flags))]
     for item in sorted(usable, key=lambda i: (kinds.index(i.kind), i.id)):
         for source in item.provenance:
             by_id = [source.example_id] if source.example_id in known else []

@@ -11,6 +11,9 @@ Kind = Literal["summary", "supplementary", "triple", "rule"]
 Status = Literal["active", "review", "retired"]
 Flag = Literal["leaks_answer", "copies_question", "too_long", "truncated", "contradiction", "merged", "retired_twin"]
 
+LEAKING: frozenset[Flag] = frozenset({"leaks_answer", "copies_question"})
+"""Flags of items that are not shown for a question they came from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:

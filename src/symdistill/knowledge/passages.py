@@ -5,6 +5,7 @@ the corpus:
 
     passages.jsonl   one passage a line (id, title, text, source)     offsets.npy   where each line begins
     bm25/            see `bm25_files`                                 passages.json  counts, and what it was made from
+    stamps/          what the corpus looked like (sizes and times of its files) when it had this content
 
 Passages and index are mapped into memory, so a million of them cost what is looked at. Equal passages are kept once.
 
@@ -15,11 +16,13 @@ and the rationale without the sentence that states its answer.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
 import secrets
 import shutil
+import time
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +34,7 @@ from numpy.typing import NDArray
 
 from symdistill.errors import DataError
 from symdistill.knowledge.bm25 import Bm25Index, Hit
-from symdistill.knowledge.corpus import Passage, corpus_key, cut, read_documents
+from symdistill.knowledge.corpus import Passage, corpus_files, corpus_key, corpus_stamp, cut, read_documents
 from symdistill.progress import Progress, Silent
 from symdistill.prompts import question_text
 from symdistill.records import Example
@@ -43,6 +46,8 @@ _MANIFEST = "passages.json"
 _TEXTS = "passages.jsonl"
 _OFFSETS = "offsets.npy"
 _INDEX = "bm25"
+_STAMPS = "stamps"
+_SETTLED_SECONDS = 2.0
 _AGAIN = "Delete the directory; the next run builds it again."
 
 
@@ -106,9 +111,13 @@ def passage_index(
         DataError: the corpus cannot be used (see `corpus.read_documents`), holds no word, or the place cannot be
             written. `key` is the setting it names.
     """
+    stamp = corpus_stamp(corpus, size, key)
+    if (known := _stamped(place, stamp)) is not None:
+        return PassageIndex.open(known)
     name = corpus_key(corpus, size, key)
     directory = place / name[3:19]
     if (directory / _MANIFEST).exists():
+        _keep_stamp(directory, stamp, corpus, size, key)
         return PassageIndex.open(directory)
     shutil.rmtree(directory, ignore_errors=True)  # without a manifest it is not whole
     new = directory.with_name(f".{directory.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -133,8 +142,28 @@ def passage_index(
         ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+    _keep_stamp(directory, stamp, corpus, size, key)
     progress.finish(f"{facts['passages']:,} of {size} words from {facts['documents']:,} documents")
     return PassageIndex.open(directory)
+
+
+def _stamped(place: Path, stamp: str) -> Path | None:
+    """The directory of passages that were built from, or last found for, a corpus with this stamp."""
+    for file in place.glob(f"*/{_STAMPS}/{stamp[3:19]}"):
+        if (file.parents[1] / _MANIFEST).exists():
+            return file.parents[1]
+    return None
+
+
+def _keep_stamp(directory: Path, stamp: str, corpus: Path, size: int, key: str) -> None:
+    """Remember what the corpus looks like, unless a file changed meanwhile, or so lately that the next change may leave
+    its time as it is. Where it cannot be written, the corpus is read again."""
+    latest = max(file.stat().st_mtime for file in corpus_files(corpus, key))
+    if corpus_stamp(corpus, size, key) != stamp or time.time() - latest < _SETTLED_SECONDS:
+        return
+    with contextlib.suppress(OSError):
+        (directory / _STAMPS).mkdir(exist_ok=True)
+        (directory / _STAMPS / stamp[3:19]).touch()
 
 
 def check_corpus(corpus: Path, key: str = "method.corpus") -> None:
@@ -202,8 +231,22 @@ class RankingCase:
 class Ranker(Protocol):
     """Tells which passages belong to a question without its rationale."""
 
+    @property
+    def operations(self) -> float:
+        """Floating-point operations of all it was asked so far."""
+
     def scores(self, query: str, passages: Sequence[Passage], bm25: NDArray[np.float64]) -> NDArray[np.float32]:
         """One number a passage, larger for better ones ([len(passages)]). `bm25` are their scores for the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What was found for a question. `flops` are the ranker's operations (BM25 multiplies next to nothing), `seconds`
+    those of all of it."""
+
+    passages: tuple[Passage, ...]
+    flops: float
+    seconds: float
 
 
 class Reading:
@@ -214,17 +257,24 @@ class Reading:
         self.passages = passages
         self.candidates = candidates
         self.ranker = ranker
-        self._found: dict[str, tuple[Passage, ...]] = {}
+        self._found: dict[str, Search] = {}
 
     def for_rationale(self, rationale: str) -> tuple[Passage, ...]:
         """The passages that say what a rationale says, best first; none where no word is shared."""
         return tuple(self.index[hit.index] for hit in self.index.search(rationale_query(rationale), self.passages))
 
     def for_question(self, example: Example) -> tuple[Passage, ...]:
-        """The passages for a question, best first. A question is searched for once."""
+        """The passages for a question, best first."""
+        return self.search(example).passages
+
+    def search(self, example: Example) -> Search:
+        """The passages for a question, and what it took to find them. A question is searched for once."""
         query = passage_query(example)
         if query not in self._found:
-            self._found[query] = tuple(self.index[number] for number in self.ranking(query, self.passages))
+            began, before = time.perf_counter(), self.ranker.operations if self.ranker else 0.0
+            passages = tuple(self.index[number] for number in self.ranking(query, self.passages))
+            flops = self.ranker.operations - before if self.ranker else 0.0
+            self._found[query] = Search(passages, flops, time.perf_counter() - began)
         return self._found[query]
 
     def ranking(self, query: str, depth: int) -> list[int]:

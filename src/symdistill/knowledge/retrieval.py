@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from symdistill.curation.words import squeezed
 from symdistill.knowledge.dense import DenseIndex, Embed, sentence_embedder
-from symdistill.knowledge.items import Kind, KnowledgeItem, Provenance
+from symdistill.knowledge.items import LEAKING, Kind, KnowledgeItem, Provenance
 from symdistill.knowledge.live_bm25 import LiveBm25
 from symdistill.knowledge.settings import RetrievalSettings
 from symdistill.prompts import question_text
@@ -38,7 +38,6 @@ from symdistill.records import Example
 
 FUSION_CONSTANT = 60
 FUSION_DEPTH = 100
-_LEAKING = frozenset({"leaks_answer", "copies_question"})
 _WASTE = 256
 """Entries of items that were changed or retired may stay in the indexes until there are so many, and more than live."""
 
@@ -288,7 +287,7 @@ class _Base:
             own = {squeezed(p.question) for p in held.item.provenance if question.is_source(p)}
             if not own:
                 continue
-            leaks = self._settings.exclude_leaking and not _LEAKING.isdisjoint(held.item.flags)
+            leaks = self._settings.exclude_leaking and not LEAKING.isdisjoint(held.item.flags)
             if leaks or (exclude_own and not _other_sources(held.item, question)):
                 closed += held.rows
             elif exclude_own:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from symdistill import content
+from symdistill.methods.gate_settings import GateSettings
 from symdistill.prompts import Demonstration, student_messages
 from symdistill.records import Completion, Example, Message, Rationale, Request, Sampling, TrainingExample
 from symdistill.settings import Settings
@@ -22,25 +23,46 @@ if TYPE_CHECKING:
     from symdistill.knowledge.compression import Compress
     from symdistill.knowledge.corpus import Passage
     from symdistill.knowledge.items import KnowledgeItem
-    from symdistill.knowledge.passages import Reading
+    from symdistill.knowledge.passages import Reading, Search
     from symdistill.knowledge.retrieval import Retriever
 
 Ask = Callable[[Sequence[Request]], Mapping[str, Completion]]
 """The one door to a model: requests in, completions by key out; a request that failed is absent."""
 
 
+TEACHER_KEYS = (
+    *("samples", "temperature", "top_p", "top_k", "max_tokens", "stop", "logprobs"),
+    *("instruction", "demonstrations", "show_answer"),
+)
+"""What of the `teacher` section a method may have otherwise. Who is asked, and within which limits, is the run's."""
+
+
+def _mode_alone(gate: Any) -> Any:
+    """`gate: always` means `gate: {mode: always}`."""
+    return {"mode": gate} if isinstance(gate, str) else gate
+
+
 class MethodSettings(Settings):
     """What every method can be told.
 
-    `label` names the method in tables (needed when one run has it twice). `training`, `curation` and `evaluation`
-    change single keys of the run's sections for this method alone.
+    `label` names the method in tables (needed when one run has it twice). `teacher`, `training`, `curation` and
+    `evaluation` change single keys of the run's sections for this method alone; of `teacher` those that decide what its
+    replies to the training questions are (`TEACHER_KEYS`).
+
+    `gate` asks the trained student with knowledge where it is unsure; a word stands for its mode. `knowledge` says with
+    which: the label of a method of the run that has notes written (nesycd, skintern), the entry of one that does
+    nothing else here, or the path of a knowledge base. None: `knowledge.path`, else the method's own notes, else those
+    of the only such method. `gate: never` needs none.
     """
 
     name: str
     label: str = ""
+    teacher: Mapping[str, Any] = Field(default_factory=dict)
     training: Mapping[str, Any] = Field(default_factory=dict)
     curation: Mapping[str, Any] = Field(default_factory=dict)
     evaluation: Mapping[str, Any] = Field(default_factory=dict)
+    gate: Annotated[GateSettings | None, BeforeValidator(_mode_alone)] = None
+    knowledge: str | Mapping[str, Any] | None = None
 
     @field_validator("label")
     @classmethod
@@ -77,10 +99,18 @@ class Scaffold:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """What distilled knowledge says about a training question, and why in words (empty where it asks nothing)."""
+
+    label: str
+    reasons: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """What a method may build from: training questions, kept rationales (ordered by question, then sample), the
     demonstrations the teacher was shown, the knowledge base of a method that uses one, what a method that fades it has
-    before its questions, and the passages of a method that reads some."""
+    before its questions, the passages of a method that reads some, and lessons by question id."""
 
     examples: Sequence[Example]
     rationales: Sequence[Rationale] = ()
@@ -89,6 +119,7 @@ class Material:
     knowledge: Knowledge | None = None
     scaffold: Scaffold | None = None
     reading: Reading | None = None
+    lessons: Mapping[str, Lesson] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +127,8 @@ class Reply:
     """How one question was answered: by `completions`, which vote where there are several.
 
     `before` are passes that only decided how to go on; their tokens count, their text does not. `knowledge` and
-    `passages` stood in the prompt. `confidence` is between 0 and 100 where it was measured.
+    `passages` stood in the prompt. `confidence` is between 0 and 100 where it was measured. Finding the passages took
+    `search_flops` operations and `search_seconds`.
     """
 
     completions: Sequence[Completion]
@@ -104,6 +136,8 @@ class Reply:
     knowledge: Sequence[KnowledgeItem] = ()
     confidence: float | None = None
     passages: Sequence[Passage] = ()
+    search_flops: float = 0.0
+    search_seconds: float = 0.0
 
 
 class Method(ABC):
@@ -111,6 +145,8 @@ class Method(ABC):
 
     settings_type: ClassVar[type[MethodSettings]] = MethodSettings
     trains: ClassVar[bool] = True
+    asks_student: ClassVar[bool] = True
+    """Whether a student answers, trained or not; False where something else decides."""
     needs: Literal["nothing", "answers", "rationales"] = "rationales"
     learns_answers: ClassVar[bool] = False
     """Whether gold answers are learned beside what `needs` says, so that some question must have one."""
@@ -129,6 +165,11 @@ class Method(ABC):
     def verify(self) -> bool:
         """Whether a rationale with a wrong answer is dropped, where `curation.verify` does not say."""
         return True
+
+    @property
+    def gating(self) -> GateSettings | None:
+        """When its student is given knowledge; None: it has no gate."""
+        return self.settings.gate
 
     @property
     def votes(self) -> int | None:
@@ -154,6 +195,10 @@ class Method(ABC):
     def prompt_with(self, example: Example, knowledge: str) -> tuple[Message, ...]:
         """What a trained student reads with knowledge before the question."""
         return student_messages(example, instruction=self.student_instruction, knowledge=knowledge)
+
+    def reads(self, example: Example) -> Search | None:
+        """The passages that stand in its prompts about a question; None for a method that looks up none."""
+        return None
 
     def sampling(self, asked: Sampling) -> Sampling:
         """How a reply is drawn where evaluation asks for one drawn so."""

@@ -17,17 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from symdistill.errors import CallFailed
+from symdistill.errors import CallFailed, DataError, UnusableModel
 from symdistill.methods.base import Ask, Knowledge, Material, Method, Reply, draw
+from symdistill.methods.gate_settings import GATE_TEMPERATURE, GateMode, GateSettings
 from symdistill.records import GATE_TOKENS, Completion, Example, Message, Sampling, TrainingExample
 
 if TYPE_CHECKING:
     from symdistill.knowledge.items import KnowledgeItem
+    from symdistill.knowledge.passages import Search
 
-GateMode = Literal["confidence", "always", "never"]
-GATE_TEMPERATURE = 0.6
 RELEASED_THRESHOLD = 68.0
 """The threshold of NesyCD's released code, for a student whose own was not calibrated."""
 
@@ -59,6 +59,23 @@ class Gate:
         )
 
 
+def gate_of(method: Method, calibrated: float | None) -> Gate:
+    """The gate of a method that has one: with the threshold that was set, else the `calibrated` one.
+
+    Raises:
+        DataError: it decides by a threshold, and there is none yet.
+    """
+    settings = method.gating or GateSettings(mode="never")
+    if settings.mode != "confidence":
+        return Gate(settings.mode)
+    threshold = calibrated if settings.threshold == "calibrated" else settings.threshold
+    if threshold is None:
+        raise DataError(
+            f"The gate of {method.label} is not calibrated yet.", "Run `symdistill evaluate`, or set `threshold`."
+        )
+    return Gate("confidence", threshold, settings.temperature)
+
+
 def answer_gated(
     method: Method,
     gate: Gate,
@@ -69,7 +86,11 @@ def answer_gated(
     sampling: Sampling,
     samples: int = 1,
 ) -> list[Reply]:
-    """A reply to each example, in order; one that failed has no completion."""
+    """A reply to each example, in order; one that failed has no completion.
+
+    Raises:
+        UnusableModel: the gate has to decide, and the model does not say how sure it is.
+    """
     mode, sampling = gate.decided, method.sampling(sampling)
     found: list[Sequence[KnowledgeItem]] = [()] * len(examples)
     if mode != "never":
@@ -80,6 +101,7 @@ def answer_gated(
         prompts = [(examples[i], method.prompt(examples[i])) for i in doubtful]
         decided = draw(ask, model, prompts, gate.sampling(sampling, samples)) if prompts else []
         first = dict(zip(doubtful, decided, strict=True))
+        _require_measured(model, decided)
     sure = {i for i, replies in first.items() if replies and replies[0].finish_reason != "unsure"}
     shown = [() if i in sure else items for i, items in enumerate(found)]
     # A sure greedy reply is the answer; and where the shorter prompt failed, the longer one would.
@@ -92,14 +114,18 @@ def answer_gated(
     direct = [i for i in left if not shown[i]]
     prompts = [(examples[i], method.prompt(examples[i])) for i in direct]
     drawn |= zip(direct, draw(ask, model, prompts, sampling, samples) if prompts else [], strict=True)
+    read = [method.reads(example) for example in examples]
     return [
         Reply(
             completions=drawn.get(i, first.get(i, [])),
             before=first.get(i, []) if i in drawn else (),
             knowledge=shown[i] if i in drawn else (),
             confidence=confidence_of(first[i][0]) if first.get(i) else None,
+            passages=search.passages if search else (),
+            search_flops=search.flops if search else 0.0,
+            search_seconds=search.seconds if search else 0.0,
         )
-        for i in range(len(examples))
+        for i, search in enumerate(read)
     ]
 
 
@@ -134,8 +160,25 @@ def confidence_of(completion: Completion) -> float | None:
     return margin_of(pairs) if pairs else None
 
 
+def _require_measured(model: str, decided: Sequence[Sequence[Completion]]) -> None:
+    if any(confidence_of(reply) is None for replies in decided for reply in replies):
+        raise UnusableModel(
+            f"{model} does not give the two largest probabilities of each step, by which the gate decides.",
+            "Ask a local student through PyTorch, or set the gate to `always` or `never`.",
+        )
+
+
 def _is_greedy(sampling: Sampling, samples: int) -> bool:
     return samples == 1 and sampling.temperature == 0
+
+
+def gated(method: Method, material: Material) -> Method:
+    """A method that has a gate, with the knowledge of `material` behind it."""
+    if method.uses_knowledge or material.knowledge is None:
+        method.prepare(material)
+        return method
+    gate = gate_of(method, material.knowledge.threshold)
+    return WithKnowledge(method, gate, material.knowledge, method.label)
 
 
 class WithKnowledge(Method):
@@ -162,6 +205,9 @@ class WithKnowledge(Method):
 
     def prompt_with(self, example: Example, knowledge: str) -> tuple[Message, ...]:
         return self.inner.prompt_with(example, knowledge)
+
+    def reads(self, example: Example) -> Search | None:
+        return self.inner.reads(example)
 
     def answer(
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1

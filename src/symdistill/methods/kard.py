@@ -1,7 +1,7 @@
 """`kard`: Knowledge-Augmented Reasoning Distillation (Kang et al. 2023, arXiv 2305.18395).
 
 1. *Rationales* [P]: answer-conditioned, 10 a question (`samples`), the right ones kept. The teacher section is shared
-   by all methods: `teacher: {samples: 10, temperature: 0.7, show_answer: true}`.
+   by all methods, an entry's own `teacher` changes keys of it: `{samples: 10, temperature: 0.7, show_answer: true}`.
 2. *Training* [P]: with each rationale r the passages D(r) that BM25 finds with r itself stand before the question:
 
        L = CE(r, a | D(r), q)        |D(r)| = `passages`, of `passage_words` words each
@@ -24,7 +24,8 @@ BM25(q) wherever it was measured (docs/LOG.md). Where no `reranker_model` is nam
 student's base model, so that nothing is downloaded; the paper takes (Bio)LinkBERT, whose directory `reranker_model` may
 name. τ2 is learned; both temperatures stay above 0, and the loss is the KL of the paper (the code [C] lets temperatures
 fall below 0, and defaults to the cross-entropy of the best passage). A question or rationale that shares no word with
-the corpus stands alone, with the prompt of std-cot. What is searched for is the question with its options, or the
+the corpus stands alone, with the prompt of std-cot. Passages that make the prompt too long for the student are left out
+from the last one on, until it is not. What is searched for is the question with its options, or the
 rationale without the sentence that states its answer.
 """
 
@@ -39,6 +40,7 @@ from pydantic import Field, PositiveInt, model_validator
 from symdistill.curation.completion import final_completion
 from symdistill.errors import DataError
 from symdistill.methods.base import Ask, Material, Method, MethodSettings, Reply, draw
+from symdistill.methods.gate import draw_with_items
 from symdistill.methods.std_cot import first_samples
 from symdistill.prompts import student_messages
 from symdistill.records import Completion, Example, Message, Sampling, TrainingExample
@@ -46,7 +48,7 @@ from symdistill.training.settings import RerankerSettings
 
 if TYPE_CHECKING:
     from symdistill.knowledge.corpus import Passage
-    from symdistill.knowledge.passages import Reading
+    from symdistill.knowledge.passages import Reading, Search
 
 AT_INFERENCE = ("candidates", "reranker", "reranker_model", "reranking")
 """Settings that decide what a trained student is given to read, and nothing of what it is."""
@@ -111,21 +113,40 @@ class Kard(Method):
 
     def prompt(self, example: Example) -> tuple[Message, ...]:
         """The prompt at inference; without passages until there are some (`prepare`)."""
-        return self.prompt_after(example, self._reading.for_question(example) if self._reading else ())
+        return self.prompt_with(example, "")
 
-    def prompt_after(self, example: Example, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    def prompt_with(self, example: Example, knowledge: str) -> tuple[Message, ...]:
+        found = self.reads(example)
+        return self.prompt_after(example, found.passages if found else (), knowledge)
+
+    def reads(self, example: Example) -> Search | None:
+        return self._reading.search(example) if self._reading else None
+
+    def prompt_after(self, example: Example, passages: Sequence[Passage], knowledge: str = "") -> tuple[Message, ...]:
         """The prompt with these passages; without any it is that of std-cot."""
         shown = [passage.shown for passage in passages]
-        return student_messages(example, instruction=self.student_instruction, passages=shown)
+        return student_messages(example, instruction=self.student_instruction, knowledge=knowledge, passages=shown)
 
     def answer(
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
     ) -> list[Reply]:
-        reading = self._checked(self._reading)
-        found = [reading.for_question(example) for example in examples]
-        prompts = [(e, self.prompt_after(e, passages)) for e, passages in zip(examples, found, strict=True)]
-        drawn = draw(ask, model, prompts, self.sampling(sampling), samples)
-        return [Reply(row, passages=passages) for row, passages in zip(drawn, found, strict=True)]
+        """A question whose prompt brings no reply (too long for the student) is asked again with a passage less."""
+        reading, sampling = self._checked(self._reading), self.sampling(sampling)
+        found = [reading.search(example) for example in examples]
+        shown = [list(search.passages) for search in found]
+        drawn: dict[int, list[Completion]] = {}
+        while known := [i for i in range(len(examples)) if shown[i] and not drawn.get(i)]:
+            prompts = [(examples[i], self.prompt_after(examples[i], shown[i])) for i in known]
+            drawn |= zip(known, draw_with_items(ask, model, prompts, sampling, samples), strict=True)
+            for passages in (shown[i] for i in known if not drawn[i]):
+                passages.pop()
+        bare = [i for i in range(len(examples)) if not drawn.get(i)]
+        prompts = [(examples[i], self.prompt_after(examples[i], ())) for i in bare]
+        drawn |= zip(bare, draw(ask, model, prompts, sampling, samples) if prompts else [], strict=True)
+        return [
+            Reply(drawn[i], passages=tuple(shown[i]), search_flops=search.flops, search_seconds=search.seconds)
+            for i, search in enumerate(found)
+        ]
 
     def predict(
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1

@@ -12,7 +12,9 @@ chain of thought with the answer at its end (MT-CoT, the one here). [C] CasCoD's
 of SKIntern and NesyCD, for which MT-CoT is a baseline, use the same targets, the tags above, and α·CE(answer);
 SKIntern's fixes α = 0.3, the default here. [?] Which of several kept rationales is *the* one: the first `samples`.
 
-Departures. The tags stand before the question; in both codes they follow it. The answer stands in the sentence that all
+Departures. The explanation task is q → r, a, as in those codes; where the baseline is summed up it is often written
+q → r, without the answer. The tags stand before the question; in both codes they follow it. The
+answer stands in the sentence that all
 methods here end in. The answers learned are the gold ones of all labelled questions, those without a kept rationale
 too; the codes train on the teacher's answers, and on questions with a right rationale alone.
 """

@@ -34,14 +34,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from symdistill.curation.completion import final_completion
 from symdistill.errors import DataError
 from symdistill.methods.base import Ask, Knowledge, Material, Method, MethodSettings, Reply
-from symdistill.methods.gate import GATE_TEMPERATURE, Gate, GateMode, answer_gated, prompt_for
+from symdistill.methods.gate import answer_gated, gate_of, prompt_for
+from symdistill.methods.gate_settings import GATE_TEMPERATURE, GateMode, GateSettings, Rule, Threshold
 from symdistill.methods.std_cot import first_samples
 from symdistill.prompts import cue, wording
 from symdistill.records import Completion, Example, Message, Sampling, TrainingExample
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 
 AT_INFERENCE = ("gate", "threshold", "gate_temperature", "rule", "within")
 """Settings that decide how a trained student is asked, and nothing of what it is."""
-
-_LEAKING = frozenset({"leaks_answer", "copies_question"})
 
 
 class NesycdSettings(MethodSettings):
@@ -71,11 +70,11 @@ class NesycdSettings(MethodSettings):
     init_from: Literal["base", "general"] = "base"
     lambda_ap: NonNegativeFloat = 1.0
     lambda_dc: NonNegativeFloat = 1.0
-    gate: GateMode = "confidence"
-    threshold: Annotated[float, Field(ge=0, le=100)] | Literal["calibrated"] = "calibrated"
+    gate: GateMode = "confidence"  # type: ignore[assignment]  # its other keys stand beside it
+    threshold: Threshold = "calibrated"
     """Confidence, 0 to 100, above which the student answers directly."""
     gate_temperature: PositiveFloat = GATE_TEMPERATURE
-    rule: Literal["best", "cheapest"] = "best"
+    rule: Rule = "best"
     """The calibrated threshold: that of the best dev accuracy, or the cheapest that loses less than `within`."""
     within: NonNegativeFloat = 0.01
     dev_fraction: float = Field(default=0.1, gt=0, lt=1)
@@ -129,30 +128,29 @@ class Nesycd(Method):
         if self.settings.train_knowledge == "retrieved":
             found = retriever.retrieve_many(material.examples, exclude_own=True, training=True)
             return [tuple(items) for items in found]
-        own: defaultdict[str, list[KnowledgeItem]] = defaultdict(list)
-        for kind in retriever.settings.kinds:
-            for item in material.knowledge.items:
-                if item.kind != kind or (retriever.settings.exclude_leaking and not _LEAKING.isdisjoint(item.flags)):
-                    continue
-                for source in item.sources:
-                    own[source].append(item)
-        return [tuple(own[example.id]) for example in material.examples]
+        from symdistill.knowledge.instances import own_items
+
+        settings = retriever.settings
+        own = own_items(
+            material.knowledge.items, material.examples, settings.kinds, leaking=not settings.exclude_leaking
+        )
+        return [tuple(own.get(example.id, ())) for example in material.examples]
 
     def prepare(self, material: Material) -> None:
         self._knowledge = material.knowledge
 
     @property
-    def gate(self) -> Gate:
-        """The gate at inference: with the threshold that was set, else the calibrated one."""
-        settings, threshold = self.settings, self.settings.threshold
-        if threshold == "calibrated":
-            found = self._knowledge.threshold if self._knowledge else None
-            if found is None:
-                raise DataError(
-                    f"The gate of {self.label} is not calibrated yet.", "Run `symdistill evaluate`, or set `threshold`."
-                )
-            threshold = found
-        return Gate(settings.gate, threshold, settings.gate_temperature)
+    def gating(self) -> GateSettings:
+        """Its gate, whose keys stand among the method's own."""
+        own = self.settings
+        return GateSettings(
+            mode=own.gate,
+            threshold=own.threshold,
+            temperature=own.gate_temperature,
+            rule=own.rule,
+            within=own.within,
+            dev_fraction=own.dev_fraction,
+        )
 
     def answer(
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
@@ -160,7 +158,7 @@ class Nesycd(Method):
         """A student in training, which has no knowledge base before it yet, answers directly."""
         if self._knowledge is None or self.settings.gate == "never":
             return [Reply(row) for row in super().predict(ask, model, examples, sampling, samples)]
-        gate = Gate("always") if self.settings.gate == "always" else self.gate
+        gate = gate_of(self, self._knowledge.threshold)
         return answer_gated(self, gate, self._knowledge, ask, model, examples, sampling, samples)
 
     def predict(

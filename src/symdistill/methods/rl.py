@@ -23,10 +23,20 @@ no student learns from and no reward is computed on. The rounds end early
 
 and the student with the best audited accuracy is the method's, the earliest of equals: student 0 where no round helped.
 
-Departures. [?] Thresholds are absolute rewards; ReST names a list of them, here it is a straight line. A question
-teaches `per_question` different replies at most, the best rewarded first, so that easy ones do not outweigh the others
-(ReST-EM caps at 10). A reply that was cut is never learned, whatever its reward: it would teach an end where none is.
-No rationalisation (STaR's hint with the gold answer): a question that is never solved teaches nothing but the teacher's
+`algorithm` changes what a round learns, and nothing else; the judge, the audit, the end and the choice stay. A round is
+then a block of optimisation between two audits, it goes on from the student before, and that student is the reference:
+
+    dpo    pairs of its replies (`methods.preferences`): sigmoid loss on β times the log-ratios to the reference
+    kto    verdicts on its replies (`methods.preferences`): right ones desirable, wrong ones not
+    grpo   its replies while it learns: advantages of the gated reward within groups of `samples` replies to a question
+
+Departures. DPO and KTO are not online within a round; their reference moves from round to round, as in iterated DPO
+(Pang et al. 2024, arXiv 2404.19733), and `threshold` holds for what is preferred. GRPO (Shao et al. 2024, arXiv
+2402.03300) is as TRL has it by default: the token mean of DAPO and no divergence from a reference (β = 0). [?]
+Thresholds are absolute rewards; ReST names a list of them, here it is a straight line. A question teaches
+`per_question` different replies at most, the best rewarded first, so that easy ones do not outweigh the others (ReST-EM
+caps at 10). A reply that was cut is never learned, whatever its reward: it would teach an end where none is. No
+rationalisation (STaR's hint with the gold answer): a question that is never solved teaches nothing but the teacher's
 rationale. The student chosen by the audit looks a little better there than it is; only the test questions tell.
 """
 
@@ -35,6 +45,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
@@ -42,15 +53,37 @@ from pydantic import Field, PositiveInt, model_validator
 from symdistill.curation.completion import final_completion
 from symdistill.curation.words import squeezed
 from symdistill.methods.base import Material, Method, MethodSettings
+from symdistill.methods.preferences import preferable
 from symdistill.methods.reward import Judged, RewardSettings
 from symdistill.records import TrainingExample
 
 Stop = Literal["hacking", "plateau", "nothing kept", "rounds"]
+Algorithm = Literal["expert-iteration", "dpo", "kto", "grpo"]
+
+_GENTLE: Mapping[str, Any] = {"learning_rate": 1.0e-5, "num_train_epochs": 1.0}
+USUAL: Mapping[Algorithm, Mapping[str, Any]] = {
+    "expert-iteration": {},
+    "dpo": _GENTLE,
+    "kto": _GENTLE,
+    "grpo": _GENTLE,
+}
+"""Keys of `training` that the rounds of an algorithm have where its entry does not say: what suits the cross-entropy of
+rationales is too much for them."""
+
+USUAL_BETA: Mapping[Algorithm, float] = {"expert-iteration": 0.0, "dpo": 0.1, "kto": 0.1, "grpo": 0.0}
+
+_WITHOUT_MEANING: Mapping[Algorithm, tuple[str, ...]] = {
+    "expert-iteration": ("beta",),
+    "dpo": ("learn_teacher",),
+    "kto": ("learn_teacher",),
+    "grpo": ("learn_teacher", "threshold", "threshold_last", "per_question"),
+}
 
 
 class RlSettings(MethodSettings):
     """The choices of the module's text."""
 
+    algorithm: Algorithm = "expert-iteration"
     init_from: Literal["std-cot", "base"] = "std-cot"
     warm_start: Mapping[str, Any] = Field(default_factory=dict)
     """Single keys of `training` for student 0, on top of the method's own."""
@@ -65,8 +98,15 @@ class RlSettings(MethodSettings):
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: PositiveInt = 256
     """Tokens of a reply at most, drawn or audited."""
-    train_from: Literal["base", "previous"] = "base"
+    train_from: Literal["base", "previous"] | None = None
+    """None: the base model in expert iteration; the student before is what the others go on from."""
+    beta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """How much a student is held to the one the round begins with; None: 0.1 for dpo and kto, 0 for grpo."""
     reward: RewardSettings = RewardSettings()
+    critic: Path | None = None
+    """The directory of a critic that judges question and reply, for `reward.critic`."""
+    graph: Path | None = None
+    """The directory of a knowledge graph that replies must not contradict, for `reward.kb_contradiction`."""
     threshold: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     threshold_last: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     per_question: PositiveInt = 4
@@ -84,6 +124,34 @@ class RlSettings(MethodSettings):
                 "nothing would pass the last round"
             )
         return self
+
+    @model_validator(mode="after")
+    def _fits_the_algorithm(self) -> RlSettings:
+        named = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        idle = [name for name in _WITHOUT_MEANING[self.algorithm] if name in named]
+        if idle:
+            raise ValueError(f"{idle[0]} has no meaning for the algorithm {self.algorithm}: leave it out")
+        if self.algorithm != "expert-iteration" and self.train_from == "base":
+            raise ValueError(f"the rounds of {self.algorithm} go on from the student before: train_from: previous")
+        if self.algorithm in ("dpo", "kto") and self.beta == 0:
+            raise ValueError(f"a beta of 0 leaves {self.algorithm} nothing to learn")
+        if self.algorithm == "grpo" and self.samples < 2:
+            raise ValueError("grpo compares the replies to a question: samples must be 2 or more")
+        return self
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a round begins with the student before it."""
+        return self.train_from == "previous" or self.algorithm != "expert-iteration"
+
+    @property
+    def held(self) -> float:
+        """β of the algorithm."""
+        return USUAL_BETA[self.algorithm] if self.beta is None else self.beta
+
+    def round_training(self) -> Mapping[str, Any]:
+        """Keys of `training` for the students after the first."""
+        return {**USUAL[self.algorithm], **self.training}
 
     def threshold_of(self, round_: int) -> float:
         """τ of a round, counted from 1."""
@@ -116,11 +184,7 @@ class Rl(Method):
 def select(judged: Sequence[Judged], threshold: float, per_question: int) -> list[Judged]:
     """The replies a round learns: right and whole, R ≥ `threshold`, no text twice for a question, and of each question
     the `per_question` best rewarded, earlier samples first among equals. In the order of `judged`."""
-    passed = [
-        (at, j)
-        for at, j in enumerate(judged)
-        if j.parts.verified and not j.rationale.truncated and j.reward >= threshold
-    ]
+    passed = [(at, j) for at, j in enumerate(judged) if preferable(j, threshold)]
     taken: Counter[str] = Counter()
     texts: set[tuple[str, str]] = set()
     chosen = set()

@@ -1,7 +1,8 @@
 """`skintern`: internalising symbolic knowledge step by step (Liao et al. 2024, arXiv 2409.13183).
 
 1. *Rationales* [P]: answer-conditioned, temperature 0.8, two a question (`samples`), the right ones kept. The teacher
-   section is shared by all methods: `teacher: {samples: 2, temperature: 0.8, top_k: 50, show_answer: true}`.
+   section is shared by all methods, an entry's own `teacher` changes keys of it for that method: `teacher: {samples: 2,
+   temperature: 0.8, top_k: 50, show_answer: true}`.
 2. *Knowledge* [P] for every training question, without any mistake of a student: the teacher is shown question, answer
    and a kept rationale, and writes a learning summary k^m and supplementary knowledge k^p (`km`, `kp`; `analysis`:
    single keys of `teacher` for these calls, at temperature 0.8 and 1,024 tokens where nothing is said).
@@ -55,6 +56,9 @@ Schedule = Literal["linear", "exponential", "inverse-exponential"]
 
 USUAL_ANALYSIS: Mapping[str, Any] = {"temperature": 0.8, "max_tokens": 1024}
 """How the teacher's notes are drawn where the configuration does not say (appendix A.4)."""
+
+USUAL_EPOCHS = 12
+"""Epochs of all steps together where the configuration does not say (the paper's E)."""
 
 _STEEPNESS = 3.0
 _ROUNDING = 1e-9

@@ -73,9 +73,17 @@ def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def refuse_second_stretch(name: str, requests: Sequence[Request]) -> None:
-    """For a model that cannot go on after the end of its reply. Raises CallFailed where that is asked for."""
-    if any(request.sampling.then for request in requests):
+def refuse_what_students_give(name: str, requests: Sequence[Request]) -> None:
+    """For a model that neither goes on after the end of its reply nor gives the two largest probabilities of a step.
+
+    Raises CallFailed where one of these is asked for: without them a gate would take every reply for a sure one.
+    """
+    sampling = [request.sampling for request in requests]
+    if any(s.then for s in sampling):
         raise CallFailed(
             "rejected", f"{name} ends where its reply does; only a local student goes on to a second stretch"
+        )
+    if any(s.top_two_at > 0 or s.go_on_above > 0 for s in sampling):
+        raise CallFailed(
+            "rejected", f"{name} does not give the two largest probabilities of each step; only a local student does"
         )

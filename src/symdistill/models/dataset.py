@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from symdistill.content import content_key
 from symdistill.errors import CallFailed, RecordingMissing
-from symdistill.models.base import Capacity, byte_bound, refuse_second_stretch
+from symdistill.models.base import Capacity, byte_bound, refuse_what_students_give
 from symdistill.models.reasoning import split_reasoning
 from symdistill.records import Completion, Example, Request
 
@@ -35,7 +35,7 @@ class DatasetModel:
 
     async def generate(self, requests: Sequence[Request]) -> Sequence[Completion | CallFailed]:
         """Raises RecordingMissing for an example or a sample the rows do not have."""
-        refuse_second_stretch(self.name, requests)
+        refuse_what_students_give(self.name, requests)
         return [self._answer(request) for request in requests]
 
     async def close(self) -> None:

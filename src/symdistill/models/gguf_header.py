@@ -85,6 +85,17 @@ def gguf_fingerprint(path: Path) -> str:
     return digest.hexdigest()[:8]
 
 
+def gguf_parameters(path: Path) -> int | None:
+    """The number of weights in a GGUF file, each counted once; None where its header cannot be read."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            reader = _Reader(data)
+            reader.needed_size()
+            return reader.elements if data[:4] == _MAGIC else None
+    except (OSError, ValueError, struct.error, IndexError, _NotReadable):
+        return None
+
+
 def _needed_size(path: Path) -> int | None:
     """Bytes the file must have; None when it ends inside its header.
 
@@ -114,6 +125,8 @@ class _Reader:
         self._data = data
         self._at = len(_MAGIC)
         self._alignment = _DEFAULT_ALIGNMENT
+        self.elements = 0
+        """Of all tensors that were passed, together."""
 
     def needed_size(self) -> int:
         """Bytes the file must have, so that every tensor lies inside it."""
@@ -181,6 +194,7 @@ class _Reader:
         elements = 1
         for _ in range(dimensions):
             elements *= self._u64()
+        self.elements += elements
         kind, offset = self._u32(), self._u64()
         per_block, block_bytes = _BLOCKS.get(kind, (elements or 1, 0))
         return offset + elements // per_block * block_bytes

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from symdistill.errors import CallFailed, PrerequisiteError, UnusableModel
-from symdistill.models.base import Capacity, byte_bound, refuse_second_stretch
+from symdistill.models.base import Capacity, byte_bound, refuse_what_students_give
 from symdistill.models.gguf_header import check_gguf, gguf_fingerprint
 from symdistill.models.openai_compatible import OpenAICompatibleModel
 from symdistill.records import Completion, Request
@@ -65,7 +65,7 @@ class LlamaCppModel:
 
     async def generate(self, requests: Sequence[Request]) -> Sequence[Completion | CallFailed]:
         """Raises CallFailed, and UnusableModel when llama.cpp cannot load the file."""
-        refuse_second_stretch(self.name, requests)
+        refuse_what_students_give(self.name, requests)
         if self._client is None:
             loading = self._loading
             if loading is None or loading.get_loop() is not asyncio.get_running_loop():
@@ -120,7 +120,7 @@ class LlamaCppModel:
             concurrency=self._slots,
             timeout_seconds=None,
             name=self.name,
-            extra=_PLAIN_SAMPLING,
+            defaults=_PLAIN_SAMPLING,
         )
 
     def _start(self, key: str) -> Any:

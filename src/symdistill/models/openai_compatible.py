@@ -2,12 +2,14 @@
 
 Parameters go out only where the request asks for something, because servers differ in what they accept: what the
 request leaves at its default is the server's own default. `temperature` and `top_p` are always said, since servers'
-defaults for them differ; the official service's are known, and its reasoning models refuse to hear them.
+defaults for them differ; the official service's are known, and its reasoning models refuse to hear them. It takes no
+`top_k` at all, which is left out there, with a warning, though it stays a part of the replies' keys.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,10 +18,12 @@ from urllib.parse import urlsplit
 from symdistill.content import sample_seed
 from symdistill.errors import AccessDenied, CallFailed, ConfigError, ModelError, PrerequisiteError
 from symdistill.models import openai_errors
-from symdistill.models.base import Capacity, byte_bound, refuse_second_stretch
+from symdistill.models.base import Capacity, byte_bound, refuse_what_students_give
 from symdistill.models.openai_replies import completions_from
 from symdistill.models.openai_wires import Wire, wire_to
 from symdistill.records import Completion, Request
+
+_LOG = logging.getLogger(__name__)
 
 OFFICIAL_URL = "https://api.openai.com/v1"
 _OFFICIAL_HOST = "api.openai.com"
@@ -31,7 +35,8 @@ class OpenAICompatibleModel:
     """`openai:NAME`.
 
     `base_url` None is the official service. `api_key` is sent as a bearer token and appears nowhere else;
-    `key_variable` names it in messages. `name` stands in content keys. `extra` is added to every request's body.
+    `key_variable` names it in messages. `name` stands in content keys. `extra` is added to every request's body,
+    `defaults` are where the request says nothing of them.
     `address` is where the model is asked. `open_wire` makes the connection from an address, a key and the number of
     calls at once.
 
@@ -52,6 +57,7 @@ class OpenAICompatibleModel:
         timeout_seconds: float | None = 120.0,
         name: str | None = None,
         extra: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
         open_wire: Callable[[str, str, int], Wire] = wire_to,
     ) -> None:
         self.name = name or f"openai:{model}"
@@ -64,8 +70,10 @@ class OpenAICompatibleModel:
         self._key_variable = key_variable
         self._timeout = timeout_seconds
         self._extra = dict(extra or {})
+        self._defaults = dict(defaults or {})
         self._open_wire = open_wire
         self._without: set[str] = set()
+        self._warned = False
         self._wire: Wire | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -84,7 +92,7 @@ class OpenAICompatibleModel:
         first = requests[0]
         if any(r.messages != first.messages or r.sampling != first.sampling for r in requests[1:]):
             raise ValueError("requests of one call must share their messages and sampling parameters")
-        refuse_second_stretch(self.name, requests)
+        refuse_what_students_give(self.name, requests)
         started = time.perf_counter()
         content = await self._ask(first, len(requests))
         return completions_from(content, requests, time.perf_counter() - started)
@@ -122,6 +130,13 @@ class OpenAICompatibleModel:
             body["top_p"] = sampling.top_p
         if sampling.top_k and not self._official:
             body["top_k"] = sampling.top_k
+        elif sampling.top_k and not self._warned:
+            self._warned = True
+            _LOG.warning(
+                "%s takes no `top_k`: it is not sent, and %s draws from all tokens. A server of your own takes it.",
+                self.address,
+                self._model,
+            )
         if sampling.stop:
             body["stop"] = list(sampling.stop)
         if sampling.logprobs:
@@ -131,7 +146,7 @@ class OpenAICompatibleModel:
             body["n"] = samples
         if "seed" not in without:
             body["seed"] = sample_seed(request.key)
-        return body | self._extra
+        return self._defaults | body | self._extra
 
     def _do_without(self, status: int, content: bytes, without: frozenset[str]) -> bool:
         """Whether the server only minds a parameter that can go without changing what is asked for.

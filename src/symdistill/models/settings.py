@@ -57,4 +57,6 @@ class TeacherSettings(Settings):
     slots: PositiveInt = 8
     """Parallel slots (`llama_cpp`), or rows in a batch (`transformers`)."""
     threads: PositiveInt | None = None
+    parameters: PositiveFloat | None = None
+    """The weights of the teacher, for the size ratio in the report, where no GGUF file tells them: 8.0e9."""
     trust_remote_code: bool = False

@@ -44,6 +44,11 @@ def tail_messages(ask: str, head: str, count: int, examples: Sequence[tuple[str,
     return (*turns, Message("user", _about(part[name], ask, head, count)))
 
 
+def triple_question(ask: str, head: str) -> str:
+    """What a student that completes triples is asked: a head, and its relation as a question."""
+    return _sections("triple_student")["request"].replace("{ask}", _line(ask)).replace("{head}", _line(head))
+
+
 def extraction_messages(
     relations: Sequence[tuple[str, str]], text: str, shown: tuple[str, Sequence[tuple[str, str, str]]] | None = None
 ) -> tuple[Message, ...]:

@@ -17,13 +17,14 @@ from symdistill.evaluation.scoring import whole_text
 from symdistill.knowledge.corpus import Passage
 from symdistill.knowledge.items import KnowledgeItem
 from symdistill.methods import Material, Method
+from symdistill.methods.gate import gated
 from symdistill.methods.kard import Kard
-from symdistill.methods.nesycd import Nesycd
 from symdistill.progress import Progress
 from symdistill.records import Completion, Example, Request, Sampling
 from symdistill.runs.config import RunConfig, load_config
 from symdistill.runs.directory import RunDirectory, default_run_directory
 from symdistill.runs.engines import chosen_engine
+from symdistill.runs.gates import looks_up
 from symdistill.sampling.loops import ask, outside_loops
 from symdistill.students.settings import Engine
 from symdistill.tasks import parse_answer
@@ -87,7 +88,8 @@ class FinishedStudent:
             self._before()
         kind: Any = "choice" if choices else answer_type
         example = Example("question", question, answer_type=kind, choices=choices)
-        sampling = Sampling(max_tokens=self._config.evaluation.max_new_tokens, seed=self._config.seed)
+        limit = self._config.evaluation_for(self._method).max_new_tokens
+        sampling = Sampling(max_tokens=limit, seed=self._config.seed)
 
         failed: list[CallFailed] = []
 
@@ -120,18 +122,26 @@ class FinishedRun:
         return self.directory.report
 
     @cached_property
-    def metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.json. Raises RunDirectoryError when the run is not finished."""
-        rows: list[dict[str, Any]] = self.directory.read_json(self.directory.metrics)
-        return rows
+    def metrics(self) -> Any:
+        """What is in metrics.json: a list of rows, one a method; of a family (`direct`, …), a mapping.
+
+        Raises:
+            RunDirectoryError: the run is not finished.
+        """
+        return self.directory.read_json(self.directory.metrics)
 
     @property
     def metric_rows(self) -> list[MetricRow]:
+        """The rows as records; a family has none."""
+        if self.config.family is not None:
+            return []
         return [row_from_dict(row, str(self.directory.metrics)) for row in self.metrics]
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """The methods of this run on the same questions; None when there is only one."""
+        """The methods of this run on the same questions; None when there is only one, or none."""
+        if self.config.family is not None:
+            return None
         found = read_run(self.directory.path)
         if len(found) < 2:
             return None
@@ -153,26 +163,27 @@ class FinishedRun:
             raise RunDirectoryError(
                 f"{chosen[0].label} has not been trained in {self.directory.path}.", "Run it first."
             )
-        before: Callable[[], None] | None = None
-        if isinstance(chosen[0], Nesycd):
-            material, before = self._material(chosen[0])
-            chosen[0].prepare(material)
-        elif isinstance(chosen[0], Kard):
+        method, before = chosen[0], None
+        if isinstance(method, Kard):
             from symdistill.runs.reading import finished_reading
 
-            chosen[0].prepare(Material((), reading=finished_reading(self.directory, chosen[0])))
+            method.prepare(Material((), reading=finished_reading(self.directory, method)))
+        if looks_up(method):
+            material, before = self._material(method)
+            method = gated(method, material)
         engine = chosen_engine(self.config, self.directory)
-        return FinishedStudent(path, chosen[0], self.config, engine, before=before)
+        return FinishedStudent(path, method, self.config, engine, before=before)
 
-    def _material(self, method: Nesycd) -> tuple[Material, Callable[[], None]]:
+    def _material(self, method: Method) -> tuple[Material, Callable[[], None]]:
         """The knowledge of a method as it is now, with the threshold that was found for it; and what takes in the edits
         made since."""
-        from symdistill.runs.knowing import LiveKnowledge, base_path
+        from symdistill.runs.bases import gate_base
+        from symdistill.runs.knowing import LiveKnowledge
         from symdistill.runs.measuring import read_threshold
         from symdistill.runs.workspace import Workspace
 
         work = Workspace(self.config, self.directory)
-        live = LiveKnowledge(work, base_path(work, method))
+        live = LiveKnowledge(work, gate_base(work, method))
         path = self.directory.calibration(method.label)
         threshold = read_threshold(path, self.directory.read_json(path)) if path.exists() else None
         return Material((), knowledge=replace(live.knowledge, threshold=threshold)), live.take_in_edits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,24 +16,31 @@ from symdistill.curation.settings import CurationSettings
 from symdistill.errors import ConfigError
 from symdistill.evaluation.settings import EvaluationSettings
 from symdistill.knowledge.settings import KnowledgeSettings
+from symdistill.knowledge.trees.settings import FeatureSettings
 from symdistill.methods import METHODS, Method, MethodSettings, kard, nesycd
+from symdistill.methods.direct import DirectSettings
+from symdistill.methods.gate_settings import GateSettings
+from symdistill.methods.multilevel import MultilevelSettings
 from symdistill.methods.nesycd import Nesycd, NesycdSettings
 from symdistill.methods.rl import RlSettings
-from symdistill.methods.skintern import USUAL_ANALYSIS, Skintern, SkinternSettings
+from symdistill.methods.skintern import USUAL_ANALYSIS, USUAL_EPOCHS, Skintern, SkinternSettings
 from symdistill.models.settings import TeacherSettings
+from symdistill.runs.gates import check_gate, check_sources, label_in, makes_notes
+from symdistill.runs.multilevel_filters import build_filters
 from symdistill.runs.paths import absolute, change_paths, found_path, moved_along
+from symdistill.runs.shared_keys import check_pacing, check_replies, check_shared, check_teacher
 from symdistill.runs.validation import Places, nearest, validated
 from symdistill.settings import Settings
 from symdistill.students.settings import StudentSettings
 from symdistill.tasks.settings import TaskSettings
-from symdistill.training.settings import LAYOUT, TrainingSettings
+from symdistill.training.settings import LAYOUT, ORDER, TrainingSettings
 
 # Keys that may change between two starts of one run: they decide how fast and how far, not what is computed.
 TRANSPORT = frozenset(
     {
         *("base_url", "api_key_env", "concurrency", "samples_per_call", "timeout_seconds", "retries", "retry_failures"),
         *("requests_per_minute", "tokens_per_minute", "budget_usd", "budget_tokens", "price"),
-        *("context", "slots", "threads"),
+        *("context", "slots", "threads", "parameters"),
     }
 )
 
@@ -40,11 +48,17 @@ TRANSPORT = frozenset(
 AT_INFERENCE = {"nesycd": nesycd.AT_INFERENCE, "kard": kard.AT_INFERENCE}
 """Keys of a method that may change as well: they decide how its student is asked."""
 
+ASKED_ONCE = ("requests", "shown", "count", "most", "temperature", "max_tokens")
+"""Keys of `features` that decide which questions a run has; whatever else stands there is done anew at every start."""
+
 ANALYSIS_TOKENS = 512
 """Tokens of the teacher's two notes about a mistake at most, where the configuration does not say."""
 
 RESOLVED_IN = "resolved_in"
 """A key that only the program writes, into a run's config.yaml: where the run directory was at that time."""
+
+FAMILIES = ("direct", "multilevel")
+"""Sections that stand instead of `task` and `methods`, one at most: runs of another shape (see `runs.families`)."""
 
 GRID = "grid"
 """The section that makes a grid of a configuration (see `grid_settings`)."""
@@ -62,6 +76,7 @@ class RunConfig(Settings):
     teacher: TeacherSettings = TeacherSettings()
     curation: CurationSettings = CurationSettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
+    features: FeatureSettings = FeatureSettings()
     method: Mapping[str, Any] | None = Field(default=None, description=_A_METHOD)
     methods: tuple[Annotated[Mapping[str, Any], Field(description=_A_METHOD)], ...] = Field(
         default=(), description=_METHODS
@@ -72,6 +87,13 @@ class RunConfig(Settings):
     store: Path | None = None
     """A response store shared by several runs; None: the run's own."""
     seed: int = Field(default=0, ge=0)
+    direct: DirectSettings | None = None
+    multilevel: MultilevelSettings | None = None
+
+    @property
+    def family(self) -> str | None:
+        """The one of `FAMILIES` that this is a run of; None for a run of methods."""
+        return next((name for name in FAMILIES if getattr(self, name) is not None), None)
 
     @model_validator(mode="before")
     @classmethod
@@ -86,6 +108,10 @@ class RunConfig(Settings):
             data["methods"] = [{"name": m} if isinstance(m, str) else m for m in data["methods"]]
         elif isinstance(data.get("methods"), str):
             data["methods"] = [{"name": data["methods"]}]
+        if isinstance(data.get("method"), Mapping):
+            data["method"] = _usual_epochs(data["method"], _said(data.get("training")))
+        if isinstance(data.get("methods"), (list, tuple)):
+            data["methods"] = [_usual_epochs(m, _said(data.get("training"))) for m in data["methods"]]
         return data
 
     def build_methods(self, places: Places | None = None) -> list[Method]:
@@ -94,19 +120,58 @@ class RunConfig(Settings):
         Raises:
             ConfigError: no method, both `method` and `methods`, an unknown name or key, or two with one label.
         """
+        if self.family is not None:
+            raise ConfigError(f"A run of `{self.family}` has no methods.", "`symdistill run CONFIG` does all of it.")
         if self.method is not None and self.methods:
             raise ConfigError("Both `method` and `methods` are set.", "Keep one of them.")
-        many = bool(self.methods)
-        entries = list(self.methods) or ([self.method] if self.method is not None else [])
+        entries = self._entries()
         if not entries:
             raise ConfigError("No method is named.", f"Add `method: {{name: …}}` with one of {', '.join(METHODS)}.")
         places = places or Places()
-        built = [self._build(entry, f"methods.{i}" if many else "method", places) for i, entry in enumerate(entries)]
-        labels = [m.label for m in built]
+        built = {where: self._build(entry, where, places) for where, entry in entries.items()}
+        labels = [m.label for m in built.values()]
         for label in labels:
             if labels.count(label) > 1:
                 raise ConfigError(f"Two methods are called `{label}`.", "Give one of them a `label`.")
-        return built
+        check_sources(built, self.build_providers(places), self.knowledge.path, places)
+        learn = {where: m for where, m in built.items() if m.needs == "rationales"}
+        check_replies([(where, m, self.curation_for(m).rationale_from) for where, m in learn.items()], places)
+        return list(built.values())
+
+    def build_providers(self, places: Places | None = None) -> list[Method]:
+        """The methods that have notes written for the gates of others and do nothing else (`knowledge: {name: …}`).
+
+        Raises:
+            ConfigError: an entry is wrong, has no notes written, or has the label of another one.
+        """
+        places, entries = places or Places(), self._entries()
+        known = {label_in(entry): entry for entry in entries.values()}
+        found = []
+        for where, entry in entries.items():
+            source = entry.get("knowledge")
+            if not isinstance(source, Mapping) or known.get(label_in(source)) == source:
+                continue
+            method = self._build(source, f"{where}.knowledge", places)
+            if not makes_notes(method):
+                raise ConfigError(
+                    f"`{where}.knowledge`{places.at(f'{where}.knowledge')} is {method.label}, which has no notes "
+                    "written.",
+                    "Name a nesycd or skintern method, or the path of a knowledge base.",
+                )
+            if method.label in known:
+                raise ConfigError(
+                    f"Two methods are called `{method.label}` (`{where}.knowledge`{places.at(f'{where}.knowledge')}).",
+                    "Give one of them a `label`, or write the label alone where the same method is meant.",
+                )
+            known[method.label] = source
+            found.append(method)
+        return found
+
+    def _entries(self) -> dict[str, Mapping[str, Any]]:
+        """The entries of the run's methods, by where they stand."""
+        if self.methods:
+            return {f"methods.{number}": entry for number, entry in enumerate(self.methods)}
+        return {} if self.method is None else {"method": self.method}
 
     def _build(self, entry: Mapping[str, Any], where: str, places: Places) -> Method:
         name = entry.get("name")
@@ -118,20 +183,35 @@ class RunConfig(Settings):
         kind = METHODS[name]
         settings: MethodSettings = validated(kind.settings_type, entry, places, prefix=where)
         for section, values in (
+            ("teacher", self.teacher),
             ("training", self.training),
             ("curation", self.curation),
             ("evaluation", self.evaluation),
         ):
             _override(values, getattr(settings, section), f"{where}.{section}", places)
+        check_shared(settings, where, places)
         if isinstance(settings, NesycdSettings):
             _override(self.training, settings.general, f"{where}.general", places)
             _analysing(self.teacher, settings, where, places)
         if isinstance(settings, RlSettings):
             _override(self.training, settings.warm_start, f"{where}.warm_start", places)
+            _check_batches(_override(self.training, settings.round_training(), f"{where}.training"), settings, where)
         if isinstance(settings, SkinternSettings):
             _analysing(self.teacher, settings, where, places)
             _check_steps(_override(self.training, settings.training, f"{where}.training"), settings, where, places)
-        return kind(settings, student_instruction=self.student.instruction)
+        method = kind(settings, student_instruction=self.student.instruction)
+        check_gate(method, where, places)
+        for section in ("training", "general", "warm_start"):
+            changes = getattr(settings, section, None)
+            if changes is not None:
+                key = f"{where}.{section}"
+                check_pacing(_override(self.training, changes, key), method, key, places)
+        check_teacher(method, where, places)
+        return method
+
+    def teacher_for(self, method: Method) -> TeacherSettings:
+        """The `teacher` section as this method changes it, for its replies to the training questions."""
+        return _override(self.teacher, method.settings.teacher, f"{method.label}.teacher")
 
     def training_for(self, method: Method) -> TrainingSettings:
         """The `training` section as this method changes it."""
@@ -170,11 +250,23 @@ class RunConfig(Settings):
         whole["teacher"] = {k: v for k, v in whole["teacher"].items() if k not in TRANSPORT}
         for free in ("evaluation", "store"):
             whole.pop(free)
+        whole = {key: value for key, value in whole.items() if key not in FAMILIES or value is not None}
+        if audit := whole.get("multilevel", {}).get("audit"):
+            audit["auditor"] = {k: v for k, v in audit["auditor"].items() if k not in TRANSPORT}
         if whole["knowledge"] == KnowledgeSettings().model_dump(mode="json"):
             del whole["knowledge"]  # a section younger than some runs
+        whole["features"] = {key: whole["features"][key] for key in ASKED_ONCE}
+        if whole["features"] == FeatureSettings().model_dump(mode="json", include=set(ASKED_ONCE)):
+            del whole["features"]  # so is this one
         entries = [whole["method"] or {}, *whole["methods"]]
+        entries += [entry["knowledge"] for entry in entries if isinstance(entry.get("knowledge"), dict)]
         for entry in entries:
             entry.pop("evaluation", None)
+            if not isinstance(entry.get("knowledge"), dict):
+                entry.pop("knowledge", None)
+            if "gate" in entry:  # what a student learns hangs on the questions that are kept apart for it alone
+                gate = entry["gate"] if isinstance(entry["gate"], dict) else {}
+                entry["gate"] = {"dev_fraction": gate.get("dev_fraction", GateSettings().dev_fraction)}
             for key in AT_INFERENCE.get(str(entry.get("name")), ()):
                 entry.pop(key, None)
             if "analysis" in entry:
@@ -184,6 +276,8 @@ class RunConfig(Settings):
             for name in ("training", "general", "warm_start"):
                 if name in section:
                     section[name] = {k: v for k, v in section[name].items() if k not in LAYOUT}
+        if whole["training"]["curriculum"] == "none":  # keys younger than some runs
+            whole["training"] = {k: v for k, v in whole["training"].items() if k not in ORDER}
         whole["student"].pop("batch_size")
         engine = whole["student"].pop("engine")
         if engine == "ctranslate2" and any(entry.get("name") == "nesycd" for entry in entries):
@@ -207,7 +301,7 @@ class RunConfig(Settings):
 
         For a run directory its paths are absolute, and it says where that directory is (see `RESOLVED_IN`).
         """
-        data = self.model_dump(mode="json")
+        data = self.model_dump(mode="json", exclude={name for name in FAMILIES if getattr(self, name) is None})
         if directory is not None:
             data = {RESOLVED_IN: absolute(directory), **change_paths(data, _absolute)}
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -229,8 +323,28 @@ def _analysing(
     return _override(teacher, {**usual, **settings.analysis}, f"{prefix}.analysis", places)
 
 
+def _said(training: Any) -> frozenset[str]:
+    """The keys of a `training` section that were given."""
+    given = training.model_fields_set if isinstance(training, Settings) else training
+    return frozenset(given) if isinstance(given, (set, Mapping)) else frozenset()
+
+
+def _usual_epochs(entry: Any, said: frozenset[str]) -> Any:
+    """The entry of a skintern method with its paper's epochs, where nothing was `said` of how long it trains."""
+    if not isinstance(entry, Mapping):
+        return entry
+    entry, own = dict(entry), entry.get("training", {})
+    if isinstance(entry.get("knowledge"), Mapping):
+        entry["knowledge"] = _usual_epochs(entry["knowledge"], said)
+    if entry.get("name") != "skintern" or not isinstance(own, Mapping):
+        return entry
+    if not {"num_train_epochs", "max_steps"} & (said | {*own}):
+        entry["training"] = {**own, "num_train_epochs": USUAL_EPOCHS}
+    return entry
+
+
 def _check_steps(training: TrainingSettings, settings: SkinternSettings, where: str, places: Places) -> None:
-    """Raises ConfigError where a curriculum has more steps than the training has epochs."""
+    """Raises ConfigError where a curriculum has more steps than the training has epochs, or a part of an epoch."""
     counted, key = training.num_train_epochs, "num_train_epochs"
     if training.max_steps > 0:
         counted, key = training.max_steps, "max_steps"
@@ -239,6 +353,27 @@ def _check_steps(training: TrainingSettings, settings: SkinternSettings, where: 
             f"`{where}.steps`{places.at(f'{where}.steps')} is {settings.steps}, and `training.{key}` is {counted:g}: "
             "each step needs one at least.",
             f"Add `training: {{{key}: {3 * settings.steps}}}` to this method, or choose fewer `steps`.",
+        )
+    if not float(counted).is_integer():
+        raise ConfigError(
+            f"`training.{key}` is {counted:g}, and `{where}` divides whole epochs among its {settings.steps} steps.",
+            f"Set `training.{key}` to {math.floor(counted)}, or count the training in `max_steps`.",
+        )
+
+
+def _check_batches(training: TrainingSettings, settings: RlSettings, where: str) -> None:
+    """Raises ConfigError where the replies of a step do not make the groups an algorithm compares."""
+    batch, parts = training.per_device_train_batch_size, training.gradient_accumulation_steps
+    if settings.algorithm == "kto" and batch < 2:
+        raise ConfigError(
+            f"The algorithm kto of `{where}` compares the replies of a batch, and `per_device_train_batch_size` is 1.",
+            f"Add `training: {{per_device_train_batch_size: 8}}` to `{where}`.",
+        )
+    if settings.algorithm == "grpo" and batch * parts % settings.samples:
+        raise ConfigError(
+            f"A step of grpo in `{where}` takes {batch * parts} replies (`per_device_train_batch_size` times "
+            f"`gradient_accumulation_steps`), and `samples` is {settings.samples}: the last group would be cut.",
+            f"Make it a multiple: `training: {{per_device_train_batch_size: {settings.samples}}}` in `{where}`.",
         )
 
 
@@ -324,9 +459,30 @@ def parse_config(data: Mapping[str, Any], places: Places | None = None, *, base:
             f"`teacher.api_key_env` in {places.where} is not the name of an environment variable.",
             "Name the variable that holds the key, for example OPENAI_API_KEY; keys never stand in files.",
         )
-    if config.method is not None or config.methods:
+    if config.family is not None:
+        _check_family(config, config.family, places)
+    elif config.method is not None or config.methods:
         config.build_methods(places)
     return config
+
+
+def _check_family(config: RunConfig, family: str, places: Places) -> None:
+    """Raises ConfigError where a section says something that a run of this family does not look at."""
+    if config.multilevel is not None:
+        build_filters(config.multilevel, places)
+    usual = RunConfig()
+    others = [name for name in FAMILIES if name != family]
+    for name in ("task", "method", "methods", "curation", "knowledge", "features", *others):
+        if getattr(config, name) != getattr(usual, name):
+            raise ConfigError(
+                f"`{name}`{places.at(name)} has no meaning in a run of `{family}`.",
+                f"Take it out, or take `{family}` out.",
+            )
+    if config.training.curriculum != "none":
+        raise ConfigError(
+            f"`training.curriculum`{places.at('training.curriculum')} has no meaning in a run of `{family}`.",
+            "Take it out.",
+        )
 
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -3,13 +3,16 @@
 config.yaml        the resolved configuration          manifest.json     versions, seeds, content keys of inputs
 store.sqlite       every reply, teacher's and student's  training.jsonl  one line an optimiser step
 rationales.jsonl   what curation kept                  dropped.jsonl     what it dropped, and why
+rationales-LABEL.jsonl, dropped-LABEL.jsonl, curation-LABEL.json   the same for methods with a `teacher` of their own
 knowledge.sqlite   items from a student's mistakes     knowledge.json    what became of each mistake
 compression.jsonl  what a student makes of each note, for those that fade
+difficulty.jsonl   what the untrained student loses on each example, for a curriculum by loss
 passages/KEY/      a corpus cut into passages, and its index  rerankers/LABEL/  what orders them for a question
 retrieval-LABEL.json  how much of what rationales find their questions find
 general/LABEL/     the student that made the mistakes  calibration-LABEL.json  a gate's threshold, and how it was found
 rounds/LABEL-N/    the students on the way, 0 before the first round  rounds-LABEL.json  how they did
 student/           (or students/LABEL/ for several methods) weights, tokenizer, template
+lineage.jsonl, kept.jsonl, audit.jsonl, rounds.json  what a `multilevel` run wrote and learned (see `runs.multilevel`)
 predictions.jsonl  every answer with its raw samples   metrics.json      the table
 engine.json        what `student.engine: auto` came to
 report.html        the evidence, for people
@@ -57,6 +60,14 @@ class RunDirectory:
         self.report = path / "report.html"
         self.checkpoints = path / "checkpoints"
         self._work = (self.store, self.rationales, self.training, self.predictions, self.checkpoints)
+
+    def pool(self, label: str = "") -> tuple[Path, Path, Path]:
+        """Rationales, dropped ones, and facts about both: the run's, or those of a method with replies of its own."""
+
+        def named(path: Path) -> Path:
+            return path.with_name(f"{path.stem}-{label}{path.suffix}") if label else path
+
+        return named(self.rationales), named(self.dropped), named(self.curation)
 
     def student(self, label: str, *, alone: bool) -> Path:
         """Where a method's student is kept: `student/` when it is the run's only trained method."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from symdistill import content
 from symdistill.errors import ConfigError, PrerequisiteError, UnusableModel
 from symdistill.methods import Method
-from symdistill.methods.nesycd import Nesycd
 from symdistill.models.base import LocalModel
 from symdistill.models.ctranslate2_conversion import ctranslate2_installed, require_ctranslate2
 from symdistill.records import Completion, Message, Sampling
@@ -75,16 +74,16 @@ def check_engine(config: RunConfig, methods: Sequence[Method], *, gated: bool = 
 
 def obstacle(config: RunConfig, methods: Sequence[Method], *, gated: bool = False) -> tuple[str, str] | None:
     """What an evaluation needs beyond greedy replies, and how it would do without it; None for nothing."""
-    for method in methods:
+    for method in (one for one in methods if one.asks_student):
         votes = config.evaluation_for(method).self_consistency or 1
         if votes > 1:
             return (
                 f"{method.label} is to draw {votes} samples a question (`evaluation.self_consistency`)",
                 ", or `self_consistency: 1`",
             )
-        if isinstance(method, Nesycd) and method.settings.gate != "never":
+        if (gate := method.gating) is not None and gate.mode != "never":
             return (
-                f"{method.label} measures probabilities on its dev questions (`gate: {method.settings.gate}`)",
+                f"{method.label} measures probabilities on its dev questions (`gate: {gate.mode}`)",
                 f", or `gate: never` for {method.label}",
             )
         if method.sampling(Sampling()).then:
@@ -139,7 +138,7 @@ def _choice(work: Workspace, gated: bool) -> Choice:
         return Choice("torch", f"CTranslate2 gives greedy replies and nothing else, and {found[0]}")
     if not ctranslate2_installed():
         return Choice("torch", "ctranslate2 is not installed")
-    by_place = {student_place(work, method): method for method in reversed(work.methods)}
+    by_place = {student_place(work, method): method for method in reversed(work.methods) if method.asks_student}
     students = {model_name(place, place): (place, method) for place, method in by_place.items()}
     if (before := _before(work, students)) is not None:
         return before

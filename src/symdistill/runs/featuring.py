@@ -3,7 +3,8 @@
 trees/questions.yaml   named questions, to be edited       trees/table.jsonl   the answers, one line an input
 trees/proposals.jsonl  what became of every proposal       trees/answers.json  noise of each question, and how it went
 trees/tree.json, .svg  the tree, its drawing               trees/rules.jsonl   its leaves as rules
-trees/measures.json    how well it explains                trees/proposed.jsonl  rules the teacher proposed
+trees/measures.json    how well it explains                trees/report.html     the same as a page
+trees/proposed.jsonl   rules the teacher proposed
 
 Every stage finds what was bought before: asking again costs nothing, whatever was added since is all that is bought.
 """
@@ -78,6 +79,10 @@ class TreeFiles:
         return self.folder / "rules.jsonl"
 
     @property
+    def page(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
     def proposed(self) -> Path:
         return self.folder / "proposed.jsonl"
 
@@ -98,9 +103,9 @@ def find_questions(work: Workspace, settings: QuestionSettings) -> tuple[dict[st
         DataError: no reply holds a question that can be used.
         BudgetExhausted, ServerUnreachable, AccessDenied, Interrupted: everything bought so far is stored.
     """
-    examples = _one_task(work.task.train)
+    examples = one_task(work.task.train)
     model = open_teacher(work)
-    requests = _question_requests(work, model, settings)
+    requests = requests_for_questions(work, model, settings)
     with teacher_sampler(work, model) as sampler:
         sampled = sampler.sample(requests, stage="questions")
     proposals = proposals_from(requests, sampled.completions, sampled.failures, examples=examples)
@@ -137,8 +142,8 @@ def ask_questions(
     features = _questions(files)
     teacher = _answering(work, answered_by)
     model = load_teacher(teacher)
-    examples = _asked_about(work, limit)
-    asked = _answer_requests(work, model, features, examples, settings)
+    examples = asked_about(work, limit)
+    asked = requests_for_answers(work, model, features, examples, settings)
     with teacher_sampler(work, model, teacher) as sampler:
         sampled = sampler.sample([one.request for one in asked], stage="answers")
     answers = answers_from(asked, sampled.completions, sampled.failures)
@@ -174,11 +179,11 @@ def find_rules(work: Workspace, *, requests: int = 2, count: int = 12) -> tuple[
     """
     files = tree_files(work.directory.path)
     questions = _questions(files)
-    examples = _one_task(work.task.train)
+    examples = one_task(work.task.train)
     labels = labels_of_task(examples)
     model = open_teacher(work)
     asked = rule_requests(
-        task_text(examples), labels, questions, model.name, _sampling(work), requests=requests, count=count
+        task_text(examples), labels, questions, model.name, feature_sampling(work), requests=requests, count=count
     )
     with teacher_sampler(work, model) as sampler:
         sampled = sampler.sample(asked, stage="rules")
@@ -194,9 +199,9 @@ def find_rules(work: Workspace, *, requests: int = 2, count: int = 12) -> tuple[
 
 def price_questions(work: Workspace, settings: QuestionSettings) -> Estimate:
     """What `find_questions` would buy. Asks no model and writes nothing."""
-    _one_task(work.task.train)
+    one_task(work.task.train)
     model = open_teacher(work)
-    return _estimate(work, model, _question_requests(work, model, settings), work.config.teacher)
+    return estimate_of(work, model, requests_for_questions(work, model, settings), work.config.teacher)
 
 
 def price_answers(
@@ -205,10 +210,10 @@ def price_answers(
     """What `ask_questions` would buy. Asks no model and writes nothing."""
     teacher = _answering(work, answered_by)
     model = load_teacher(teacher)
-    asked = _answer_requests(
-        work, model, _questions(tree_files(work.directory.path)), _asked_about(work, limit), settings
+    asked = requests_for_answers(
+        work, model, _questions(tree_files(work.directory.path)), asked_about(work, limit), settings
     )
-    return _estimate(work, model, [one.request for one in asked], teacher)
+    return estimate_of(work, model, [one.request for one in asked], teacher)
 
 
 def outcome_line(proposals: Sequence[Proposal | ProposedRule]) -> str:
@@ -229,11 +234,12 @@ def _questions(files: TreeFiles) -> dict[str, str]:
     return read_features(files.questions)
 
 
-def _question_requests(work: Workspace, model: LanguageModel, settings: QuestionSettings) -> list[Request]:
+def requests_for_questions(work: Workspace, model: LanguageModel, settings: QuestionSettings) -> list[Request]:
+    """What the teacher is asked for questions."""
     return question_requests(
         work.task.train,
         model.name,
-        _sampling(work),
+        feature_sampling(work),
         requests=settings.requests,
         shown=settings.shown,
         count=settings.count,
@@ -241,13 +247,14 @@ def _question_requests(work: Workspace, model: LanguageModel, settings: Question
     )
 
 
-def _answer_requests(
+def requests_for_answers(
     work: Workspace,
     model: LanguageModel,
     features: Mapping[str, str],
     examples: Sequence[Example],
     settings: AnswerSettings,
 ) -> list[AskedAbout]:
+    """What is asked about inputs that `asked_about` marked."""
     # Only training inputs are asked about again: held-out ones decide nothing.
     train = [example for example in examples if example.split == "train"]
     again = draw(train, settings.again, work.config.seed, "again")[0] if settings.again else []
@@ -255,23 +262,24 @@ def _answer_requests(
         examples,
         features,
         model.name,
-        _sampling(work),
+        feature_sampling(work),
         per_request=settings.per_request,
         again={example.id for example in again},
         seed=work.config.seed,
     )
 
 
-def _asked_about(work: Workspace, limit: int | None) -> list[Example]:
+def asked_about(work: Workspace, limit: int | None) -> list[Example]:
     """The inputs, each marked with the split it is used in."""
     found = []
-    for examples, split in ((work.task.train, "train"), (work.task.evaluation, "test")):
+    held_out = work.task.evaluation[: work.config.evaluation.limit]
+    for examples, split in ((work.task.train, "train"), (held_out, "test")):
         drawn = list(examples) if limit is None else draw(examples, limit, work.config.seed, "features")[0]
         found += [dataclasses.replace(example, split=split) for example in drawn]
-    return _one_task(found)
+    return one_task(found)
 
 
-def _one_task(examples: Sequence[Example]) -> list[Example]:
+def one_task(examples: Sequence[Example]) -> list[Example]:
     """The examples, if they belong together. Raises ConfigError, DataError."""
     names = sorted({example.task for example in examples})
     if len(names) > 1:
@@ -289,11 +297,12 @@ def _answering(work: Workspace, answered_by: str | None) -> TeacherSettings:
     return teacher if answered_by is None else teacher.model_copy(update={"model": answered_by})
 
 
-def _sampling(work: Workspace) -> Sampling:
-    teacher = work.config.teacher
+def feature_sampling(work: Workspace) -> Sampling:
+    """How questions, answers and rules are drawn: as everything of the teacher's, unless `features` says otherwise."""
+    teacher, own = work.config.teacher, work.config.features
     return Sampling(
-        temperature=teacher.temperature,
-        max_tokens=teacher.max_tokens,
+        temperature=teacher.temperature if own.temperature is None else own.temperature,
+        max_tokens=teacher.max_tokens if own.max_tokens is None else own.max_tokens,
         top_p=teacher.top_p,
         top_k=teacher.top_k,
         seed=work.config.seed,
@@ -301,7 +310,10 @@ def _sampling(work: Workspace) -> Sampling:
     )
 
 
-def _estimate(work: Workspace, model: LanguageModel, requests: Sequence[Request], teacher: TeacherSettings) -> Estimate:
+def estimate_of(
+    work: Workspace, model: LanguageModel, requests: Sequence[Request], teacher: TeacherSettings
+) -> Estimate:
+    """What these requests would take, less what is stored."""
     there = work.config.store or work.directory.store
     return estimate(
         requests,

@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from symdistill.content import canonical_json, content_key
-from symdistill.errors import ConfigError
+from symdistill.errors import ConfigError, SymdistillError
+from symdistill.evaluation.grid_arms import tails
 from symdistill.methods import Method
+from symdistill.methods.skintern import Skintern
+from symdistill.methods.symbolic import Symbolic
 from symdistill.runs.config import GRID, RunConfig, parse_config, put, read_config
+from symdistill.runs.gates import given_gate, on_its_own
+from symdistill.runs.grid_keys import in_own_keys, moved
 from symdistill.runs.grid_settings import GridSettings
 from symdistill.runs.paths import absolute
 from symdistill.runs.validation import Places, closest, nearest, validated
@@ -35,12 +40,15 @@ _ELSEWHERE = {
     "grid": "Only keys of a run can be varied.",
 }
 """Keys that `vary` does not take, and what to use."""
+_OF_NOTES = ("knowledge.path", "knowledge.retrieval.exclude_leaking", "knowledge.retrieval.embedding_model")
+"""Keys of `knowledge` that concern a method which trains with notes and looks up none."""
 
 
 @dataclass(frozen=True)
 class Cell:
     """One run of the grid. `seed` and `fraction` are None where nothing in the method depends on them; `vary` holds
-    the varied keys that concern it, by their short names."""
+    the varied keys that concern it. `keys` are the keys of its configuration that stand elsewhere in the grid's file,
+    each with the place where they do."""
 
     name: str
     title: str
@@ -50,6 +58,7 @@ class Cell:
     seed: int | None
     vary: Mapping[str, Any]
     config: RunConfig
+    keys: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -116,14 +125,22 @@ def _baseline(settings: GridSettings, cells: Sequence[Cell], places: Places) -> 
 
 @dataclass(frozen=True)
 class _Varied:
-    """A varied key: where it stands in a cell's configuration (`target`), whose it is (None: all methods'), its short
-    name and its values."""
+    """A varied key: where it stands in a cell's configuration (`target`), whose it is (None: all methods'), and its
+    values."""
 
     key: str
     target: str
     method: str | None
-    short: str
     values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Student:
+    """A student of the grid: its name, the keys of `student` it changes, and where in the file these stand."""
+
+    label: str
+    changes: Mapping[str, Any]
+    keys: Mapping[str, str]
 
 
 class _Cells:
@@ -178,21 +195,19 @@ class _Cells:
         number: int,
         seed: int,
         fraction: float,
-        student: tuple[str, Mapping[str, Any]],
+        student: _Student,
         varied: dict[_Varied, Any],
     ) -> Cell:
         method = self._methods[number]
-        data = _plain({**self._data, "method": self._entries[number]})
-        lines = dict(self._places.lines)
-        prefix = f"{self._prefixes[number]}."
-        lines |= {"method." + k.removeprefix(prefix): n for k, n in lines.items() if k.startswith(prefix)}
-        label, changes = student
-        if changes:
-            data["student"] = {**(data.get("student") or {}), **changes}
+        entries = [entry or {} for entry in self._entries]
+        entry = on_its_own(number, entries, self._methods, self._base.knowledge.path)
+        data = _plain({**self._data, "method": entry})
+        if student.changes:
+            data["student"] = {**(data.get("student") or {}), **student.changes}
         for one, value in varied.items():
             put(data, one.target, _plain(value))
-            if line := lines.get(f"grid.vary.{one.key}"):
-                lines[one.target] = line
+        keys = {"method": self._prefixes[number], **student.keys}
+        keys |= {one.target: f"grid.vary.{one.key}" for one in varied}
         trained, rationales = method.trains, uses_rationales(method, self._shown)
         asked_by_fraction = trained or rationales
         if asked_by_fraction:
@@ -202,16 +217,19 @@ class _Cells:
             if rationales:
                 put(data, "curation.seed", seed)
         data.setdefault("store", absolute(self._directory / "store.sqlite"))
-        config = parse_config(data, replace(self._places, lines=lines), base=self._path.parent)
+        try:
+            config = parse_config(data, moved(self._places, keys), base=self._path.parent)
+        except SymdistillError as error:
+            raise in_own_keys(error, keys) from error
         axes = _Axes(
             method.label,
-            label,
+            student.label,
             fraction if asked_by_fraction else None,
             seed if trained else None,
-            {one.short: value for one, value in varied.items()},
+            {one.key: value for one, value in varied.items()},
         )
         title = axes.title(len(self._students) > 1, len(self._settings.fractions) > 1, len(self._settings.seeds) > 1)
-        return Cell(axes.name(), title, axes.method, axes.student, axes.fraction, axes.seed, axes.vary, config)
+        return Cell(axes.name(), title, axes.method, axes.student, axes.fraction, axes.seed, axes.vary, config, keys)
 
     @property
     def _shown(self) -> bool:
@@ -233,34 +251,31 @@ class _Cells:
         axis = "grid.fractions" if key.endswith("fraction") else "grid.seeds"
         raise ConfigError(f"`{key}`{self._places.at(key)} fixes what `{axis}` varies.", "Take it out.")
 
-    def _named_students(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Each student's name and the keys of `student` it changes."""
+    def _named_students(self) -> list[_Student]:
         if not self._settings.students:
-            return [(student_name(self._base.student.model), {})]
-        found: list[tuple[str, Mapping[str, Any]]] = []
+            return [_Student(student_name(self._base.student.model), {}, {})]
+        found: list[_Student] = []
         for number, entry in enumerate(self._settings.students):
             changes = {"model": entry} if isinstance(entry, str) else dict(entry)
             label = changes.pop("label", None)
             if label is None:
                 label = student_name(str(changes.get("model", self._base.student.model)))
-            if any(label == name for name, _ in found):
-                key = f"grid.students.{number}"
+            key = f"grid.students.{number}"
+            if any(label == other.label for other in found):
                 raise ConfigError(
                     f"Two students are called `{label}` (`{key}`{self._places.at(key)}).",
                     "Write it as a group of keys with a `label` of its own: {label: …, model: …}.",
                 )
-            found.append((str(label), changes))
+            keys = {f"student.{name}": key if isinstance(entry, str) else f"{key}.{name}" for name in changes}
+            found.append(_Student(str(label), changes, keys))
         return found
 
     def _resolved_keys(self) -> list[_Varied]:
-        keys = list(self._settings.vary)
-        last = Counter(key.rpartition(".")[2] for key in keys)
         found = []
         for key, values in self._settings.vary.items():
             where = f"`grid.vary.{key}`{self._places.at(f'grid.vary.{key}')}"
             target, method = self._target(key, where)
-            tail = key.rpartition(".")[2]
-            found.append(_Varied(key, target, method, tail if last[tail] == 1 else key, tuple(values)))
+            found.append(_Varied(key, target, method, tuple(values)))
         return found
 
     def _target(self, key: str, where: str) -> tuple[str, str | None]:
@@ -295,11 +310,11 @@ class _Axes:
     vary: Mapping[str, Any]
 
     def name(self) -> str:
-        """The cell's folder: every axis is in it, so that a grid can grow without renaming its cells."""
+        """The cell's folder: every axis is in it, so that a grid can grow along them without renaming its cells."""
         parts = [self.method, self.student]
         parts += [] if self.fraction is None else [f"{100 * self.fraction:g}pct"]
         parts += [] if self.seed is None else [f"seed{self.seed}"]
-        parts += [f"{key}-{shown(value)}" for key, value in self.vary.items()]
+        parts += [f"{tail}-{shown(self.vary[key])}" for key, tail in tails(self.vary).items()]
         return "_".join(_slug(part) for part in parts)
 
     def title(self, several_students: bool, several_fractions: bool, several_seeds: bool) -> str:
@@ -307,19 +322,29 @@ class _Axes:
         parts = [self.method]
         parts += [self.student] if several_students else []
         parts += [f"{100 * self.fraction:g}%"] if several_fractions and self.fraction is not None else []
-        parts += [f"{key} {shown(value)}" for key, value in self.vary.items()]
+        parts += [f"{tail} {shown(self.vary[key])}" for key, tail in tails(self.vary).items()]
         parts += [f"seed {self.seed}"] if several_seeds and self.seed is not None else []
         return " · ".join(parts)
 
 
 def uses_rationales(method: Method, demonstrations: bool) -> bool:
     """Whether a teacher's replies to the training questions have a part in what the method answers."""
-    return method.needs == "rationales" and (method.trains or not demonstrations)
+    if given_gate(method):  # what it is asked with is made of them, too
+        return True
+    return method.needs == "rationales" and (method.trains or not method.asks_student or not demonstrations)
 
 
 def depends(method: Method, key: str, demonstrations: bool) -> bool:
     """Whether the dotted `key` can change what the method answers."""
     section = key.partition(".")[0]
+    if section == "knowledge":
+        noted = isinstance(method, Skintern) and bool(method.kinds)
+        of_notes = noted and any(f"{of_notes}.".startswith(f"{key}.") for of_notes in _OF_NOTES)
+        return method.uses_knowledge or given_gate(method) or of_notes
+    if isinstance(method, Symbolic) and section == "teacher" and key != "teacher.samples":
+        return True  # it answers questions about every input
+    if section == "features":
+        return isinstance(method, Symbolic)
     if section in ("teacher", "curation"):
         return uses_rationales(method, demonstrations)
     return method.trains if section == "training" else True

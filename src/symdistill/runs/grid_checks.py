@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import reduce
 
 from symdistill.content import canonical_json, content_key
 from symdistill.errors import ConfigError, RunDirectoryError, SymdistillError
+from symdistill.models.base import LanguageModel
 from symdistill.progress import Progress, Silent
 from symdistill.records import Request
 from symdistill.runs.commons import Commons
 from symdistill.runs.directory import RunDirectory
 from symdistill.runs.grid import Cell, Grid
 from symdistill.runs.grid_crew import corrected
+from symdistill.runs.grid_keys import in_own_keys
+from symdistill.runs.grid_state import examples_key
 from symdistill.runs.judging import held_out
-from symdistill.runs.pipeline import preflight, price_later
+from symdistill.runs.knowing import summed
+from symdistill.runs.pipeline import preflight
+from symdistill.runs.pricing import with_later
+from symdistill.runs.symbols import feature_requests, needs_features
 from symdistill.runs.teaching import all_requests, open_teacher, teacher_price
+from symdistill.runs.teaching import pools as pools_of
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.sampling.store import ResponseStore
 from symdistill.tasks.loading import Task
-
-N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def check_grid(grid: Grid, progress: Progress | None = None) -> Checked:
     if RunDirectory(grid.directory).config.exists():
         raise RunDirectoryError(f"{grid.directory} holds a run, and no grid.", "Choose another --output.")
     tasks: dict[str, Task] = {}
+    learned: dict[str, str] = {}
     questions: dict[str, str] = {}
     asked: dict[str, Cell] = {}
     for cell in grid.cells:
@@ -71,12 +76,15 @@ def check_grid(grid: Grid, progress: Progress | None = None) -> Checked:
             corrected(cell, grid.place(cell))
             preflight(work, fetch=False)
             tasks[key] = work.task
-            judged = content_key("q1", [[e.id, e.question, e.answer] for e in held_out(work)])
+            held = held_out(work)
+            judged = content_key("q1", [[e.id, e.question, e.answer] for e in held])
         except RunDirectoryError as error:
             raise RunDirectoryError(
-                error.message, "Choose another --output, undo the change, or delete that directory."
+                in_own_keys(error, cell.keys).message,
+                "Choose another --output, undo the change, or delete that directory.",
             ) from error
         except SymdistillError as error:
+            in_own_keys(error, cell.keys)
             if len(grid.cells) > 1:
                 error.message = f"{cell.title}: {error.message}"
             raise
@@ -87,7 +95,9 @@ def check_grid(grid: Grid, progress: Progress | None = None) -> Checked:
                 f"`{first.title}` and `{other.title}` would be judged on different questions.",
                 "Take out of `grid.vary` what changes the held-out questions.",
             )
-        questions[cell.name] = content_key("q2", [judged, [[e.id, e.question, e.answer] for e in work.task.train]])
+        if key not in learned:
+            learned[key] = examples_key(work.task.train)
+        questions[cell.name] = content_key("q3", [examples_key(held), learned[key]])
     return Checked(grid, questions, tasks)
 
 
@@ -99,10 +109,10 @@ def pools(checked: Checked) -> Iterator[tuple[Workspace, list[Cell]]]:
         work = checked.workspace(cell)
         if work.needs_teacher or cell.config.evaluation.teacher:
             config = cell.config
-            told = [config.task, config.teacher, config.evaluation]
+            told = [config.task, config.teacher, config.evaluation, *(own.teacher for own in pools_of(work))]
             key = canonical_json([section.model_dump(mode="json") for section in told] + [work.needs_teacher])
             groups.setdefault(key, []).append(cell)
-    ordered = sorted(groups.values(), key=lambda cells: -_size(cells[0]))
+    ordered = sorted(groups.values(), key=lambda cells: -_size(checked.workspace(cells[0])))
     for cells in ordered:
         yield checked.workspace(cells[0]), cells
 
@@ -113,14 +123,20 @@ def price_grid(checked: Checked) -> Estimate | None:
     Where cells have different teachers, the sums are over all of them.
     """
     found: dict[str, tuple[Workspace, dict[str, Request]]] = {}
-    for work, _ in pools(checked):
-        if not work.config.teacher.model:
-            continue
-        model = open_teacher(work)
+
+    def wants(work: Workspace, model: LanguageModel, requests: Sequence[Request]) -> None:
         teacher = work.config.teacher
         key = canonical_json([model.name, teacher.base_url, teacher.model_dump(mode="json")["price"]])
         _, wanted = found.setdefault(key, (work, {}))
-        wanted |= {request.key: request for request in all_requests(work, model.name)}
+        wanted |= {request.key: request for request in requests}
+
+    for work, _ in pools(checked):
+        if work.config.teacher.model:
+            model = open_teacher(work)
+            wants(work, model, all_requests(work, model.name))
+    for work in filter(needs_features, map(checked.workspace, checked.grid.cells)):
+        model = open_teacher(work)
+        wants(work, model, feature_requests(work, model))
     if not found:
         return None
     store = ResponseStore(checked.grid.store) if checked.grid.store.exists() else None
@@ -135,35 +151,14 @@ def price_grid(checked: Checked) -> Estimate | None:
             )
             for work, wanted in found.values()
         ]
+        return with_later(reduce(summed, priced), [checked.workspace(cell) for cell in checked.grid.cells], store)
     finally:
         if store:
             store.close()
-    later = [more for cell in checked.grid.cells if (more := price_later(checked.workspace(cell))) is not None]
-    whole = _sum(priced)
-    return dataclasses.replace(whole, later=_sum(later)) if later else whole
 
 
-def _size(cell: Cell) -> float:
-    return (cell.config.teacher.samples or 1) * cell.config.task.fraction
-
-
-def _sum(estimates: list[Estimate]) -> Estimate:
-    return Estimate(
-        planned=sum(one.planned for one in estimates),
-        stored=sum(one.stored for one in estimates),
-        given_up=sum(one.given_up for one in estimates),
-        to_buy=sum(one.to_buy for one in estimates),
-        most_tokens=sum(one.most_tokens for one in estimates),
-        most_usd=_known([one.most_usd for one in estimates]),
-        expected_tokens=_known([one.expected_tokens for one in estimates]),
-        expected_usd=_known([one.expected_usd for one in estimates]),
-    )
-
-
-def _known(values: Sequence[N | None]) -> N | None:
-    """Their sum, where all are known."""
-    found = [value for value in values if value is not None]
-    return sum(found[1:], start=found[0]) if len(found) == len(values) else None
+def _size(work: Workspace) -> float:
+    return max(own.teacher.samples or 1 for own in pools_of(work)) * work.config.task.fraction
 
 
 def _task_key(cell: Cell) -> str:

@@ -21,6 +21,8 @@ from symdistill.errors import Interrupted, RunDirectoryError
 from symdistill.progress import Progress, Silent
 from symdistill.runs.directory import RunDirectory, cannot_write, forget, write_json
 from symdistill.runs.grid import Cell, Grid
+from symdistill.runs.grid_keys import renamed
+from symdistill.runs.grid_state import editable_key
 from symdistill.sampling.signals import stop_signals
 
 FAILURE = "failure.json"  # in a cell's directory: why its last try came to nothing
@@ -132,6 +134,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            errors="replace",
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then decides
             env=environment(number, workers),
         )
@@ -161,15 +164,18 @@ class _Worker:
 
     def _hear(self, inbox: queue.SimpleQueue[tuple[_Worker, Mapping[str, Any]]]) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            inbox.put((self, json.loads(line)))
-        code = self._process.wait()
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        killed = " (killed: often for want of memory)" if code == -signal.SIGKILL else ""
-        inbox.put((self, {"say": "ended", "message": f"Its process ended with {how}{killed}.", "fix": ""}))
+        try:
+            for line in self._process.stdout:
+                with suppress(ValueError):  # a process that is killed while it writes leaves half a line
+                    inbox.put((self, json.loads(line)))
+        finally:
+            code = self._process.wait()
+            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            killed = " (killed: often for want of memory)" if code == -signal.SIGKILL else ""
+            inbox.put((self, {"say": "ended", "message": f"Its process ended with {how}{killed}.", "fix": ""}))
 
 
-class Crew:
+class WorkerPool:
     """The workers and what they are given to do."""
 
     def __init__(self, grid: Grid, made_of: Mapping[str, str], workers: int, watcher: Watcher, ended: Ended) -> None:
@@ -251,7 +257,9 @@ class Crew:
             self._next(number, left, None if say == "ended" else worker)
 
     def _finish(self, cell: Cell) -> None:
-        write_json(self._grid.place(cell) / DONE, {"made_of": self._made_of[cell.name], "finished": _now()})
+        place = self._grid.place(cell)
+        made = {"made_of": self._made_of[cell.name], "editable": editable_key(place), "finished": _now()}
+        write_json(place / DONE, made)
         self._ended.finished.append(cell.name)
         self._settled(cell, "finished")
 
@@ -265,9 +273,10 @@ class Crew:
     def fail(self, cell: Cell, told: Mapping[str, Any]) -> None:
         """Write down why a cell came to nothing."""
         kept = {name: told[name] for name in ("message", "fix", "traceback") if told.get(name)}
+        kept |= {name: renamed(kept[name], cell.keys) for name in ("message", "fix") if name in kept}
         write_json(self._grid.place(cell) / FAILURE, {**kept, "failed": _now()})
-        self._ended.failed[cell.name] = str(told["message"])
-        self._settled(cell, f"failed: {told['message']}")
+        self._ended.failed[cell.name] = str(kept.get("message", ""))
+        self._settled(cell, f"failed: {kept.get('message', '')}")
 
     def _settled(self, cell: Cell, how: str) -> None:
         ended = self._ended

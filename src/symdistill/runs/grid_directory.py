@@ -23,14 +23,18 @@ from typing import Any
 
 import yaml
 
-from symdistill.errors import DataError, RunDirectoryError
+from symdistill.content import content_key
+from symdistill.errors import ConfigError, DataError, RunDirectoryError
 from symdistill.evaluation.evidence import RunEvidence, read_run
 from symdistill.evaluation.grid_arms import CellResult
+from symdistill.evaluation.metrics import TEACHER
+from symdistill.runs.config import RunConfig
 from symdistill.runs.directory import RunDirectory, cannot_write, write_json
+from symdistill.runs.gates import label_in
 from symdistill.runs.grid import Grid, shown, student_name, uses_rationales
 from symdistill.runs.grid_crew import DONE, FAILURE
 from symdistill.runs.learning import CARD
-from symdistill.runs.paths import absolute
+from symdistill.runs.paths import absolute, change_paths
 
 PLAN = "grid.json"
 ANOTHER_OUTPUT = "Choose another --output."
@@ -124,7 +128,7 @@ def read_cell(place: Path, entry: Mapping[str, Any]) -> CellResult:
     if not (place / DONE).exists():
         return cell
     try:
-        return replace(cell, state="finished", evidence=read_run(place), **_told(place))
+        return replace(cell, state="finished", evidence=read_run(place), recipe=_recipe_of(place), **_told(place))
     except (DataError, RunDirectoryError) as error:
         return replace(cell, state="failed", error=error.message)
 
@@ -138,10 +142,12 @@ def read_single(path: Path) -> list[CellResult]:
     found: dict[str, list[RunEvidence]] = {}
     for one in read_run(path):
         found.setdefault(one.method, []).append(one)
+    asked = found.pop(TEACHER, []) if len(found) > 1 else []
     config = RunDirectory(path).load_config()
     methods = {method.label: method for method in config.build_methods()}
     demonstrations = config.teacher.demonstrations is not None
-    student, told, cells = student_name(config.student.model), _told(path), []
+    student, told = student_name(config.student.model), _told(path)
+    cells: list[CellResult] = []
     for label, evidence in found.items():
         method = methods.get(label)
         trains = method is None or method.trains
@@ -155,7 +161,8 @@ def read_single(path: Path) -> list[CellResult]:
                 student=student,
                 fraction=config.task.fraction if by_fraction else None,
                 seed=(config.seed if seed is None else seed) if trains else None,
-                evidence=evidence,
+                evidence=[*asked, *evidence] if not cells else evidence,
+                recipe=_recipe(config, label),
                 **{**told, "train_seconds": told["train_seconds"] if trains and len(methods) == 1 else None},
             )
         )
@@ -163,26 +170,84 @@ def read_single(path: Path) -> list[CellResult]:
 
 
 def read_together(paths: Sequence[Path]) -> tuple[Origin, list[CellResult]]:
-    """Grids and finished runs joined. What would be the same cell twice is told apart by the directory's name."""
+    """Grids and finished runs joined. Runs that differ in the seed alone are seeds of one method; what would be the
+    same cell twice, or was made otherwise, is told apart by its directory. An untrained method that gave the same
+    answers twice is there once.
+
+    Raises:
+        ConfigError: a directory is named twice. DataError, RunDirectoryError: one cannot be read.
+    """
     origin = Origin(" and ".join(path.name for path in paths), shlex.join(["symdistill", "compare", *map(str, paths)]))
     cells: list[CellResult] = []
-    taken: set[tuple[object, ...]] = set()
-    for path in paths:
+    for path, name in zip(paths, _distinct(paths), strict=True):
         if is_grid(path):
             alone, found = read_grid(path)
             origin = alone if len(paths) == 1 else replace(origin, baseline=origin.baseline or alone.baseline)
         else:
             found = read_single(path)
+        before = list(cells)
+        clashing = {cell.setting for cell in found if any(_apart(cell, other) for other in before)}
         for cell in found:
-            if _place(cell) in taken:
-                cell = replace(cell, vary={**cell.vary, "from": path.name})
-            taken.add(_place(cell))
-            cells.append(cell)
+            if any(_same_answers(cell, other) for other in before):
+                continue
+            vary = {**cell.vary, "from": name} if cell.setting in clashing else cell.vary
+            cells.append(replace(cell, vary=vary))
     return origin, cells
 
 
-def _place(cell: CellResult) -> tuple[object, ...]:
-    return (cell.method, cell.student, cell.fraction, cell.seed, tuple(cell.vary.items()))
+def _distinct(paths: Sequence[Path]) -> list[str]:
+    """For each directory as much of the end of its path as no other one has. Raises ConfigError."""
+    parts = [Path(absolute(path)).parts for path in paths]
+    names = []
+    for path, own in zip(paths, parts, strict=True):
+        others = list(parts)
+        others.remove(own)
+        if own in others:
+            raise ConfigError(f"{path} is named twice.", "Name each run and each grid once.")
+        ends = (length for length in range(1, len(own) + 1) if all(own[-length:] != o[-length:] for o in others))
+        names.append("/".join(own[-next(ends, len(own)) :]))
+    return names
+
+
+def _apart(one: CellResult, other: CellResult) -> bool:
+    """Whether two runs of one setting are the same run twice, or were not made alike."""
+    alike = one.recipe == other.recipe or None in (one.recipe, other.recipe)
+    return one.setting == other.setting and (one.seed == other.seed or not alike)
+
+
+def _same_answers(one: CellResult, other: CellResult) -> bool:
+    """Whether two runs of a method that is not trained answered alike."""
+    if one.setting != other.setting or one.seed is not None or other.seed is not None or not one.evidence:
+        return False
+    answers = [[(e.method, e.decoding, e.samples, e.verdicts, e.asked) for e in cell.evidence] for cell in (one, other)]
+    return answers[0] == answers[1]
+
+
+def _recipe_of(place: Path) -> str | None:
+    """The recipe of a cell; None where its configuration is one that this version does not read any more."""
+    try:
+        return _recipe(RunDirectory(place).load_config())
+    except (ConfigError, RunDirectoryError):
+        return None
+
+
+def _recipe(config: RunConfig, label: str | None = None) -> str:
+    """The content key of all that decides what a method (of a run with several: that of this label) learns and answers,
+    but for seeds, for how much of the data it learns from, and for where its files lie."""
+    whole = change_paths(config.identity(), lambda key, path, certain: Path(path).name)
+    entries = [entry for entry in (whole.pop("method", None), *whole.pop("methods", ())) if entry]
+    made: dict[str, Any] = {key: value for key, value in whole.items() if key != "seed"}
+    made["task"].pop("fraction")
+    if method := next((m for m in config.build_methods() if label in (None, m.label)), None):
+        made["method"] = next(entry for entry in entries if label_in(entry) == method.label)
+        made["evaluation"] = config.evaluation_for(method).model_dump(
+            mode="json", include={"greedy", "self_consistency", "temperature", "max_new_tokens"}
+        )
+    for section in (made, made.get("method", {})):
+        for name in ("training", "general", "warm_start", "curation"):
+            if name in section:
+                section[name] = {key: value for key, value in section[name].items() if key != "seed"}
+    return content_key("g4", made)
 
 
 def _told(place: Path) -> dict[str, Any]:
@@ -204,9 +269,10 @@ def _told(place: Path) -> dict[str, Any]:
 
 
 def _train_seconds(place: Path) -> float | None:
-    """The time of every training the run needed, wherever in the grid it was done; None where nothing was trained."""
+    """The time of every training the run needed, rerankers included, wherever in the grid it was done; None where
+    nothing was trained."""
     cards = {}
-    for path in [*place.glob(f"*/{CARD}"), *place.glob(f"*/*/{CARD}")]:
+    for path in [*place.glob(f"*/{CARD}"), *place.glob(f"*/*/{CARD}"), *place.glob("rerankers/*/reranker.json")]:
         card = json.loads(path.read_text(encoding="utf-8"))
         cards[card["fingerprint"]] = float(card["seconds"])
     return sum(cards.values()) if cards else None

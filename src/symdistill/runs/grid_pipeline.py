@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +18,28 @@ from symdistill.runs.directory import write_text
 from symdistill.runs.grid import Grid
 from symdistill.runs.grid_checks import check_grid
 from symdistill.runs.grid_crew import Watcher, default_workers
-from symdistill.runs.grid_directory import ANOTHER_OUTPUT, Origin, claimed, read_grid, read_together, write_plan
+from symdistill.runs.grid_directory import (
+    ANOTHER_OUTPUT,
+    Origin,
+    claimed,
+    is_grid,
+    read_grid,
+    read_together,
+    write_plan,
+)
 from symdistill.runs.grid_running import run_cells
+
+FORMS = (".md", ".csv", ".tex", ".html")
+"""What a comparison is written as."""
 
 
 @dataclass(frozen=True)
 class FinishedGrid:
-    """A grid's results, with what has failed, and where they were written."""
+    """A grid's results, with what has failed, and the page or the one file they were written to; None where they were
+    not."""
 
     result: GridResult
-    report: Path
+    report: Path | None
 
     @property
     def failed(self) -> list[CellResult]:
@@ -47,30 +60,51 @@ def run_grid(grid: Grid, watcher: Watcher, *, workers: int | None = None, baseli
         write_plan(grid)
         run_cells(checked, workers or default_workers(), watcher)
         origin, cells = read_grid(grid.directory)
-    return put_together(origin, cells, grid.directory, baseline)
+        return put_together(origin, cells, grid.directory, baseline)
 
 
-def join(paths: Sequence[Path], output: Path, *, baseline: str | None = None) -> FinishedGrid:
-    """Put grids and finished runs together as they are, and write the report and the tables into `output`.
+def join(paths: Sequence[Path], output: Path | None, *, baseline: str | None = None) -> FinishedGrid:
+    """Put grids and finished runs together as they are, and write the report and the tables into the directory
+    `output`, or the one file of that name where its ending says which (`FORMS`); None: nothing is written.
 
     Raises:
-        DataError: they share no question, or there is no such baseline. RunDirectoryError: one cannot be read.
+        DataError: they share no question, or there is no such baseline.
+        RunDirectoryError: one cannot be read, `output` cannot be written, or it is a grid that is running.
     """
     origin, cells = read_together(paths)
-    return put_together(origin, cells, output, baseline)
+    with claimed(output) if output is not None and is_grid(output) else contextlib.nullcontext():
+        return put_together(origin, cells, output, baseline)
 
 
-def put_together(origin: Origin, cells: Sequence[CellResult], output: Path, baseline: str | None) -> FinishedGrid:
-    """The results of cells, written into `output`."""
+def put_together(
+    origin: Origin, cells: Sequence[CellResult], output: Path | None, baseline: str | None
+) -> FinishedGrid:
+    """The results of cells, written into `output` as `join` says."""
     result = gather(cells, baseline=baseline or origin.baseline, confidence=origin.confidence)
-    write_text(output / "comparison.md", grid_markdown(result, origin.title), ANOTHER_OUTPUT)
-    write_text(output / "comparison.csv", grid_csv(result), ANOTHER_OUTPUT)
-    write_text(output / "comparison.tex", grid_latex(result, origin.title), ANOTHER_OUTPUT)
-    report = output / "report.html"
-    provenance = {
-        "symdistill": symdistill.__version__,
-        "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-    }
-    created = datetime.now(UTC).date()
-    write_grid_report(GridReport(origin.title, origin.command, result, origin.config, created, provenance), report)
-    return FinishedGrid(result, report)
+    if output is None:
+        return FinishedGrid(result, None)
+    if output.suffix.lower() in FORMS and not output.is_dir():
+        _write(origin, result, output)
+        return FinishedGrid(result, output)
+    for name in ("comparison.md", "comparison.csv", "comparison.tex", "report.html"):
+        _write(origin, result, output / name)
+    return FinishedGrid(result, output / "report.html")
+
+
+def _write(origin: Origin, result: GridResult, path: Path) -> None:
+    """A comparison in the form that the ending of `path` names."""
+    form = path.suffix.lower()
+    if form == ".md":
+        write_text(path, grid_markdown(result, origin.title), ANOTHER_OUTPUT)
+    elif form == ".csv":
+        write_text(path, grid_csv(result), ANOTHER_OUTPUT)
+    elif form == ".tex":
+        write_text(path, grid_latex(result, origin.title), ANOTHER_OUTPUT)
+    else:
+        provenance = {
+            "symdistill": symdistill.__version__,
+            "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        }
+        today = datetime.now(UTC).date()
+        report = GridReport(origin.title, origin.command, result, origin.config, today, provenance)
+        write_grid_report(report, path)

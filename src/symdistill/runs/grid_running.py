@@ -9,7 +9,8 @@ from symdistill.content import content_key
 from symdistill.errors import BudgetExhausted, Interrupted, SymdistillError
 from symdistill.runs.grid import Cell, Grid
 from symdistill.runs.grid_checks import Checked, pools
-from symdistill.runs.grid_crew import DONE, Crew, Ended, Watcher
+from symdistill.runs.grid_crew import DONE, Ended, Watcher, WorkerPool
+from symdistill.runs.grid_state import editable_key, inputs_key
 from symdistill.runs.teaching import sample_teacher
 
 
@@ -27,12 +28,12 @@ def run_cells(checked: Checked, workers: int, watcher: Watcher) -> Ended:
             ended.kept.append(cell.name)
         else:
             todo.append(cell)
-    crew = Crew(grid, {cell.name: fingerprint(checked, cell) for cell in todo}, workers, watcher, ended)
+    pool = WorkerPool(grid, {cell.name: fingerprint(checked, cell) for cell in todo}, workers, watcher, ended)
     stuck = buy(checked, {cell.name for cell in todo}, watcher)
     for cell in todo:
         if cell.name in stuck:
-            crew.fail(cell, stuck[cell.name])
-    crew.run([cell for cell in todo if cell.name not in stuck])
+            pool.fail(cell, stuck[cell.name])
+    pool.run([cell for cell in todo if cell.name not in stuck])
     return ended
 
 
@@ -61,18 +62,23 @@ def buy(checked: Checked, wanted: set[str], watcher: Watcher) -> dict[str, Mappi
 
 
 def fingerprint(checked: Checked, cell: Cell) -> str:
-    """What a finished cell was made of: its questions, and its configuration but for what changes no result."""
+    """What a finished cell was made of: its questions, what is in the files it names, and its configuration but for
+    what changes no result."""
     config = cell.config
     answered = [config.evaluation.model_dump(mode="json"), dict(config.method or {})]  # no part of a run's identity
-    return content_key("g2", [config.identity(checked.grid.place(cell)), answered, checked.questions[cell.name]])
+    whole = [config.identity(checked.grid.place(cell)), answered, checked.questions[cell.name], inputs_key(config)]
+    return content_key("g3", whole)
 
 
 def is_done(grid: Grid, cell: Cell, checked: Checked) -> bool:
-    """Whether the cell was finished with this configuration and these questions, and its results are there."""
+    """Whether the cell was finished with this configuration, these questions and these files, its results are there,
+    and nobody has changed what it learned from since."""
     place = grid.place(cell)
     try:
         told = json.loads((place / DONE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     there = all((place / name).exists() for name in ("metrics.json", "predictions.jsonl"))
-    return there and isinstance(told, dict) and told.get("made_of") == fingerprint(checked, cell)
+    if not there or not isinstance(told, dict) or told.get("made_of") != fingerprint(checked, cell):
+        return False
+    return bool(told.get("editable") == editable_key(place))

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from symdistill.content import content_key
+from symdistill.content import canonical_json, content_key
 from symdistill.curation.files import read_rationales
 from symdistill.curation.neighbours import neighbours
+from symdistill.curation.selection import SEEDED
 from symdistill.errors import DataError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.compression import Compress, Unit, compressed, measured
@@ -30,9 +30,9 @@ from symdistill.methods.skintern import Skintern, schedule_shares
 from symdistill.models.registry import load_teacher
 from symdistill.prompts import question_text
 from symdistill.records import Example, Rationale
-from symdistill.runs.directory import cannot_write
 from symdistill.runs.knowing import (
     BUILT_BY,
+    Asking,
     analysis_sampling,
     knowledge_methods,
     open_base,
@@ -40,17 +40,17 @@ from symdistill.runs.knowing import (
     taken_by,
     write_build_report,
 )
-from symdistill.runs.teaching import kept_for, teacher_price, teacher_sampler
+from symdistill.runs.remembering import remembered
+from symdistill.runs.teaching import kept_for, pool_of, teacher_sampler
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.sampling.sampler import Sampled
 
 _TEXTS_AT_A_TIME = 128
 
 
 def note_takers(work: Workspace) -> list[Skintern]:
-    """The methods of the run that train with notes about every question."""
-    return [m for m in work.methods if isinstance(m, Skintern) and m.kinds]
+    """The methods of the run that train with notes about every question, or have them written for others."""
+    return [m for m in work.involved if isinstance(m, Skintern) and m.kinds]
 
 
 def note_makers(work: Workspace) -> list[Skintern]:
@@ -70,6 +70,7 @@ def recipe(work: Workspace, method: Skintern) -> dict[str, Any]:
     names = ("model", "temperature", "max_tokens", "top_p", "top_k", "stop")
     return {
         "curation": work.config.curation_for(method).model_dump(mode="json"),
+        "replies": work.config.teacher_for(method).model_dump(mode="json"),
         "teacher": {name: getattr(teacher, name) for name in names},
     }
 
@@ -203,7 +204,7 @@ def _read_by_the_student(work: Workspace, texts: Sequence[str]) -> dict[str, tup
         gc.collect()
 
     keys = {text: content_key("u1", {"by": by, "text": text}) for text in texts}
-    found = _remembered(work, keys, read)
+    found = remembered(work, "compression", keys, read, "notes read")
     return {text: tuple(Unit(*values) for values in found[text]) for text in texts}
 
 
@@ -222,48 +223,12 @@ def _compressed_by_llmlingua(
             yield model([text], rate)[0]
 
     keys = {(t, r): content_key("u1", {"by": by, "text": t, "rate": round(r, 9)}) for t in texts for r in rates}
-    return _remembered(work, keys, compress)
+    return remembered(work, "compression", keys, compress, "notes read")
 
 
-def _remembered(work: Workspace, keys: dict[Any, str], compute: Callable[[list[Any]], Iterable[Any]]) -> dict[Any, Any]:
-    """The value of each of `keys`: from compression.jsonl, or computed now and written there, one line each.
-
-    A line that a kill tore is computed again. The cells of a grid share the file.
-    """
-    path = (work.commons.directory if work.commons else work.directory.path) / "compression.jsonl"
-    with work.alone("compression"):
-        known = _lines_of(path)
-        missing = [what for what, key in keys.items() if key not in known]
-        if missing:
-            work.progress.start("compression", len(missing))
-            try:
-                torn = path.exists() and not path.read_bytes().endswith(b"\n")
-                with path.open("a", encoding="utf-8") as file:
-                    file.write("\n" if torn else "")
-                    for what, value in zip(missing, compute(missing), strict=True):
-                        known[keys[what]] = value
-                        file.write(json.dumps({"key": keys[what], "value": value}) + "\n")
-                        work.progress.advance()
-            except OSError as error:
-                raise cannot_write(path, error) from error
-            work.progress.finish(f"{len(missing):,} notes read")
-    return {what: known[key] for what, key in keys.items()}
-
-
-def _lines_of(path: Path) -> dict[str, Any]:
-    found = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
-        try:
-            row = json.loads(line)
-            found[row["key"]] = row["value"]
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
-
-
-def price_notes(work: Workspace) -> list[Estimate]:
-    """What notes may cost at most, a figure for each base that is to be built: about every question, with the kept
-    rationales where curation has been, else with ones as long as the teacher may make them."""
+def notes_ahead(work: Workspace) -> list[Asking]:
+    """The questions about solutions for each base that is to be built: about every question, with the kept rationales
+    where curation has been, else with ones as long as the teacher may make them."""
     if work.config.knowledge.path is not None:
         return []
     found = []
@@ -273,14 +238,16 @@ def price_notes(work: Workspace) -> list[Estimate]:
         settings = work.config.analysis_for(method)
         model = load_teacher(settings, work.task.train)
         requests = notes_requests(_cases_to_price(work, method), model.name, analysis_sampling(work, method))
-        there = work.config.store or work.directory.store
-        store = work.store if there.exists() else None
-        found.append(estimate(requests, store, model, price=teacher_price(work, settings)))
+        made = recipe(work, method)
+        if made["curation"]["select"] not in SEEDED:
+            made["curation"] = {key: value for key, value in made["curation"].items() if key != "seed"}
+        found.append(Asking(settings, requests, canonical_json(made)))
     return found
 
 
 def _cases_to_price(work: Workspace, method: Skintern) -> list[SolvedCase]:
-    if work.directory.rationales.exists():
-        return solved_cases(work.task.train, kept_for(work, method, list(read_rationales(work.directory.rationales))))
-    longest = "word " * work.config.teacher.max_tokens
+    own = pool_of(work, method)
+    if own is not None and own.rationales.exists():
+        return solved_cases(work.task.train, kept_for(work, method, list(read_rationales(own.rationales))))
+    longest = "word " * work.config.teacher_for(method).max_tokens
     return [SolvedCase(e, e.answer, max(e.rationales, key=len, default=longest)) for e in work.task.train]

@@ -8,31 +8,40 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from symdistill.errors import DataError
+from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.comparison import Comparison, compare
 from symdistill.evaluation.evidence import evidence, prediction_dict
-from symdistill.evaluation.flops import Shape
 from symdistill.evaluation.metrics import TEACHER, MetricRow
+from symdistill.evaluation.report_symbolic import SymbolicSummary
+from symdistill.evaluation.retention import with_teacher_share
 from symdistill.evaluation.scoring import Scored, score
 from symdistill.evaluation.settings import EvaluationSettings
 from symdistill.methods import Method
 from symdistill.methods.base import Reply
-from symdistill.methods.gate import GATE_TEMPERATURE, RELEASED_THRESHOLD, Gate, GateMode, WithKnowledge
+from symdistill.methods.gate import RELEASED_THRESHOLD, Gate, WithKnowledge, gated
+from symdistill.methods.gate_settings import GATE_TEMPERATURE, GateMode
 from symdistill.methods.kard import Kard
-from symdistill.methods.nesycd import Nesycd
+from symdistill.methods.symbolic import Symbolic
 from symdistill.models.base import LocalModel
+from symdistill.models.gguf_header import gguf_parameters
+from symdistill.models.registry import parse_model_name
+from symdistill.models.settings import TeacherSettings
 from symdistill.records import Completion, Example, Request, Sampling
 from symdistill.runs.directory import write_json, write_rows
 from symdistill.runs.engines import choose_engine
+from symdistill.runs.gates import looks_up
 from symdistill.runs.knowing import read_knowledge
 from symdistill.runs.learning import material_for, original, student_place
 from symdistill.runs.measuring import Measured, measure, threshold_of
-from symdistill.runs.reading import with_reading
+from symdistill.runs.reading import search_seconds, with_reading
+from symdistill.runs.summing import symbolic_summaries
+from symdistill.runs.symbols import Judged, judge_symbolic
 from symdistill.runs.teaching import held_out_requests, open_teacher, pool
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampler
 from symdistill.students.answering import open_for_answering
+from symdistill.students.shape import ModelShape
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class Evidence:
     shown: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """For each method, by its label, the number of held-out questions that each item stood before."""
     measured: Sequence[Measured] = ()
+    symbolic: Sequence[SymbolicSummary] = ()
 
     @property
     def rows(self) -> list[MetricRow]:
@@ -61,7 +71,8 @@ class AddedKnowledge:
 
 
 def evaluate_students(work: Workspace, added: AddedKnowledge | None = None) -> Evidence:
-    """Answer the held-out questions with every method and write predictions.jsonl and metrics.json.
+    """Answer the held-out questions with every method and write predictions.jsonl and metrics.json; for those that
+    decide by a tree or rules also what these are and how well they explain.
 
     With `added`, every trained student also answers with that knowledge base, as a method beside the others.
 
@@ -71,26 +82,36 @@ def evaluate_students(work: Workspace, added: AddedKnowledge | None = None) -> E
         Interrupted: Ctrl-C; the answers so far are stored and not asked for again.
     """
     questions = held_out(work)
-    choose_engine(work, gated=added is not None and added.mode == "confidence")
     wanting = (m for m in work.methods if not m.trains or isinstance(m, Kard))
     rationales = pool(work) if any(m.needs == "rationales" for m in wanting) else []
     scored: list[Scored] = []
     measured: list[Measured] = []
+    decided: list[Judged] = []
     answered: dict[tuple[str, str], Sequence[Reply]] = {}
+    materials = {m.label: with_reading(work, m, material_for(work, m, rationales)) for m in work.methods}
+    for method in (one for one in work.methods if one.asks_student):
+        method.prepare(materials[method.label])  # engines are compared on the prompts that will be asked
+    choose_engine(work, gated=added is not None and added.mode == "confidence")
     if work.config.evaluation.teacher:
         scored.append(judge_teacher(work, questions))
     for method in work.methods:
-        material, own = with_reading(work, method, material_for(work, method, rationales)), None
-        if isinstance(method, Nesycd):
+        material, own = materials[method.label], None
+        if isinstance(method, Symbolic):
+            decided.append(judge_symbolic(work, method, material, questions))
+            scored.append(decided[-1].scored)
+            continue
+        judge = method
+        if looks_up(method):
             knowledge, found = measure(work, method)
-            material, own = replace(material, knowledge=knowledge), threshold_of(method, knowledge.threshold)
+            judge = gated(method, replace(material, knowledge=knowledge))
+            own = threshold_of(method, knowledge.threshold)
             measured += [found] if found else []
-        method.prepare(material)
-        asked = [method, with_base(work, method, added, own)] if added and method.trains else [method]
+        asked = [judge, with_base(work, method, added, own)] if added and method.trains else [judge]
         for one in asked:
             for judged, replies in judge_method(work, one, questions):
                 scored.append(judged)
                 answered[judged.row.method, judged.row.decoding] = replies
+    scored = with_teacher_share(scored, confidence=work.config.evaluation.confidence, seed=work.config.seed)
     write_rows(work.directory.predictions, prediction_rows(scored, answered, questions))
     write_json(work.directory.metrics, [row.as_dict() for s in scored for row in s.rows])
     several = len(scored) > 1
@@ -103,7 +124,9 @@ def evaluate_students(work: Workspace, added: AddedKnowledge | None = None) -> E
         if several
         else None
     )
-    return Evidence(tuple(scored), comparison, {e.id: e for e in questions}, items_shown(answered, questions), measured)
+    symbolic = symbolic_summaries(work, decided, scored)
+    shown = items_shown(answered, questions)
+    return Evidence(tuple(scored), comparison, {e.id: e for e in questions}, shown, measured, symbolic)
 
 
 def items_shown(
@@ -149,7 +172,11 @@ def held_out(work: Workspace) -> list[Example]:
 
 def with_base(work: Workspace, method: Method, added: AddedKnowledge, own: float | None) -> WithKnowledge:
     """The trained student of a method with another knowledge base, as a method of its own. `own` is the threshold its
-    gate has without that, if any."""
+    gate has without that, if any.
+
+    Raises:
+        ConfigError: the base holds items, and none of the kinds that are looked for.
+    """
     threshold = added.threshold if added.threshold is not None else own
     if added.mode == "confidence" and threshold is None:
         threshold = RELEASED_THRESHOLD
@@ -157,9 +184,16 @@ def with_base(work: Workspace, method: Method, added: AddedKnowledge, own: float
             f" gate       {method.label} has no dev questions it was not trained on: threshold {threshold:g}, that of "
             "NesyCD's code; --threshold sets another"
         )
-    temperature = method.settings.gate_temperature if isinstance(method, Nesycd) else GATE_TEMPERATURE
+    temperature = method.gating.temperature if method.gating else GATE_TEMPERATURE
+    knowledge = read_knowledge(work, added.path)
+    if knowledge.items and not len(knowledge.retriever):
+        held = sorted({item.kind for item in knowledge.items})
+        raise ConfigError(
+            f"{added.path} holds items of the kind {' and '.join(held)} alone, which nothing looks for.",
+            f"Add knowledge.retrieval.kinds=[{','.join(held)}] to the command.",
+        )
     gate = Gate(added.mode, RELEASED_THRESHOLD if threshold is None else threshold, temperature)
-    return WithKnowledge(method, gate, read_knowledge(work, added.path), f"{method.label} + knowledge ({added.mode})")
+    return WithKnowledge(method, gate, knowledge, f"{method.label} + knowledge ({added.mode})")
 
 
 def judge_teacher(work: Workspace, questions: Sequence[Example]) -> Scored:
@@ -183,7 +217,16 @@ def judge_teacher(work: Workspace, questions: Sequence[Example]) -> Scored:
         seed=work.config.seed,
         model=model.name,
         confidence=work.config.evaluation.confidence,
+        parameters=teacher_parameters(work.config.teacher),
     )
+
+
+def teacher_parameters(teacher: TeacherSettings) -> float | None:
+    """The weights of the teacher: as the configuration says, else as its GGUF file does; None where neither tells."""
+    if teacher.parameters is not None or not teacher.model:
+        return teacher.parameters
+    backend, rest = parse_model_name(teacher.model)
+    return gguf_parameters(Path(rest).expanduser()) if backend == "llama_cpp" else None
 
 
 def judge_method(work: Workspace, method: Method, questions: Sequence[Example]) -> list[tuple[Scored, Sequence[Reply]]]:
@@ -199,6 +242,7 @@ def judge_method(work: Workspace, method: Method, questions: Sequence[Example]) 
         judged: list[tuple[Scored, Sequence[Reply]]] = []
         for sampling, samples in decodings(settings, work.config.seed):
             replies = method.answer(ask, model.name, questions, sampling, samples)
+            shortened = [_is_shortened(method, q, reply) for q, reply in zip(questions, replies, strict=True)]
             scored = score(
                 questions,
                 [reply.completions for reply in replies],
@@ -206,16 +250,36 @@ def judge_method(work: Workspace, method: Method, questions: Sequence[Example]) 
                 decoding="vote" if samples > 1 else "greedy",
                 samples=samples,
                 seed=work.config.seed,
-                seconds=sum(c.seconds for reply in replies for c in (*reply.before, *reply.completions)),
+                training_seed=work.training_seed(method) if method.trains else None,
+                seconds=sum(c.seconds for reply in replies for c in (*reply.before, *reply.completions))
+                + search_seconds(work, method, questions, sum(reply.search_seconds for reply in replies)),
                 shape=shape,
                 model=model.name,
                 engine=model.engine,
                 confidence=settings.confidence,
                 before=[reply.before for reply in replies],
-                retrieved=[bool(reply.knowledge or reply.passages) for reply in replies] if looks_up else None,
+                retrieved=[bool(_looked_up(method, reply)) for reply in replies] if looks_up else None,
+                parameters=shape.parameters,
+                search_flops=[reply.search_flops for reply in replies],
+                shortened=shortened,
             )
+            if any(shortened):
+                work.progress.note(
+                    f"            {method.label}: {sum(shortened):,} of {len(questions):,} questions were read with "
+                    "fewer passages than were found, since the prompt is too long for the student"
+                )
             judged.append((scored, replies))
         return judged
+
+
+def _looked_up(method: Method, reply: Reply) -> Sequence[object]:
+    """What a method looked up for a question and showed: items where it has some, else passages."""
+    return reply.knowledge if method.uses_knowledge else reply.passages
+
+
+def _is_shortened(method: Method, question: Example, reply: Reply) -> bool:
+    found = method.reads(question)
+    return found is not None and bool(reply.completions) and len(reply.passages) < len(found.passages)
 
 
 def decodings(settings: EvaluationSettings, seed: int) -> list[tuple[Sampling, int]]:
@@ -230,7 +294,7 @@ def decodings(settings: EvaluationSettings, seed: int) -> list[tuple[Sampling, i
     return wanted
 
 
-def open_student(work: Workspace, method: Method) -> tuple[LocalModel, Shape]:
+def open_student(work: Workspace, method: Method) -> tuple[LocalModel, ModelShape]:
     """The method's trained student, or the untrained one for a method that only prompts.
 
     Raises:

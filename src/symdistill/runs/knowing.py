@@ -12,8 +12,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from symdistill.content import canonical_json
 from symdistill.errors import DataError, RunDirectoryError
 from symdistill.evaluation.scoring import predict
 from symdistill.knowledge.base import KnowledgeBase
@@ -35,36 +36,42 @@ from symdistill.methods.rl import Rl
 from symdistill.methods.skintern import Skintern
 from symdistill.methods.std_cot import StdCot, StdCotSettings
 from symdistill.models.registry import load_teacher
-from symdistill.records import Example, Rationale, Sampling
+from symdistill.models.settings import TeacherSettings
+from symdistill.records import Example, Rationale, Request, Sampling
 from symdistill.runs.directory import write_json
-from symdistill.runs.teaching import kept_for, teacher_price, teacher_sampler
+from symdistill.runs.teaching import kept_for, teacher_sampler
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate, estimate
+from symdistill.sampling.estimate import Estimate
 from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampled, Sampler
 from symdistill.students.settings import StudentSettings
 from symdistill.tasks.splitting import draw, with_twins
+
+N = TypeVar("N", int, float)
 
 BUILT_BY = "knowledge build"
 _NAMED = 5
 
 
 def knowledge_methods(work: Workspace) -> list[Nesycd]:
-    """The methods of the run that learn from a student's mistakes."""
-    return [m for m in work.methods if isinstance(m, Nesycd)]
+    """The methods of the run that learn from a student's mistakes, or have notes written about them for others."""
+    return [m for m in work.involved if isinstance(m, Nesycd)]
 
 
-def dev_questions(work: Workspace, method: Nesycd | Rl) -> list[Example]:
-    """The labelled training questions kept apart for calibration or audit, of each task the same share."""
+def dev_questions(work: Workspace, method: Method) -> list[Example]:
+    """The labelled training questions kept apart for calibration or audit, of each task the same share; none for a
+    method that has neither."""
+    gate = method.gating
+    share = method.settings.dev_fraction if isinstance(method, Rl) else gate.dev_fraction if gate else None
+    if share is None:
+        return []
     labelled = [e for e in work.task.train if e.answer is not None]
-    count = max(1, round(method.settings.dev_fraction * len(labelled)))
+    count = max(1, round(share * len(labelled)))
     return draw(labelled, count, work.config.seed, "dev")[0] if count < len(labelled) else []
 
 
 def learned_from(work: Workspace, method: Method) -> list[Example]:
     """The training questions a method learns from: all but its dev questions."""
-    if not isinstance(method, (Nesycd, Rl)):
-        return list(work.task.train)
     apart = with_twins(work.task.train, dev_questions(work, method))
     return [e for e in work.task.train if e.id not in apart]
 
@@ -75,6 +82,7 @@ def general_method(method: Nesycd) -> StdCot:
     settings = StdCotSettings(
         name="std-cot",
         label=f"{method.label}-general",
+        teacher=own.teacher,
         training=own.general,
         curation=own.curation,
         samples=own.samples,
@@ -113,6 +121,7 @@ def recipe(work: Workspace, method: Nesycd) -> dict[str, Any]:
         "training": work.config.training_for(general_method(method)).model_dump(mode="json"),
         "curation": work.config.curation_for(general_method(method)).model_dump(mode="json"),
         "general": {"samples": settings.samples, "dev_left_out": settings.init_from == "general"},
+        "replies": work.config.teacher_for(method).model_dump(mode="json"),
         "teacher": {
             name: getattr(teacher, name) for name in ("model", "temperature", "max_tokens", "top_p", "top_k", "stop")
         },
@@ -345,12 +354,22 @@ class LiveKnowledge:
                 self._revision = now
 
 
-def price_analyses(work: Workspace) -> Estimate | None:
-    """What asking about mistakes may cost at most: every question answered wrong, at the length that is shown of a
-    reply. None where nothing is asked, or all of it was."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asking:
+    """What a teacher may be asked at most about replies that nobody has yet. Runs with the same `about` would ask about
+    the same replies, so that what both ask is bought once."""
+
+    settings: TeacherSettings
+    requests: Sequence[Request]
+    about: str
+
+
+def analyses_ahead(work: Workspace) -> list[Asking]:
+    """The questions about mistakes for each base that is to be built, if every answer is wrong, and as long as is shown
+    of one."""
     if work.config.knowledge.path is not None:
-        return None
-    found = None
+        return []
+    found = []
     for method in makers(work):
         if base_path(work, method).with_suffix(".json").exists():
             continue
@@ -358,11 +377,11 @@ def price_analyses(work: Workspace) -> Estimate | None:
         model = load_teacher(settings, work.task.train)
         longest = " ".join(["multiplying"] * REPLY_WORDS)
         cases = [ErrorCase(e, longest, None) for e in learned_from(work, method) if e.answer is not None]
-        requests = analysis_requests(
-            cases, model.name, analysis_sampling(work, method), show_gold=method.settings.show_gold
-        )
-        one = estimate(requests, None, model, price=teacher_price(work, settings))
-        found = one if found is None else summed(found, one)
+        sampling = analysis_sampling(work, method)
+        requests = analysis_requests(cases, model.name, sampling, show_gold=method.settings.show_gold)
+        first = [recipe(work, method), work.training_seed(general_method(method))]
+        first += [section.model_dump(mode="json") for section in (work.config.student, work.config.task)]
+        found.append(Asking(settings, requests, canonical_json(first)))
     return found
 
 
@@ -372,10 +391,19 @@ def summed(one: Estimate, other: Estimate) -> Estimate:
     return dataclasses.replace(
         one,
         planned=one.planned + other.planned,
+        stored=one.stored + other.stored,
+        given_up=one.given_up + other.given_up,
         to_buy=one.to_buy + other.to_buy,
         most_tokens=one.most_tokens + other.most_tokens,
         most_usd=dollars,
+        expected_tokens=_added(one.expected_tokens, other.expected_tokens),
+        expected_usd=_added(one.expected_usd, other.expected_usd),
     )
+
+
+def _added(one: N | None, other: N | None) -> N | None:
+    """None where one of them is not known."""
+    return None if one is None or other is None else one + other
 
 
 def keep_rationales(work: Workspace, method: Method, rationales: Sequence[Rationale]) -> list[Rationale]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ from symdistill.errors import DataError, RunDirectoryError
 from symdistill.methods import Material, Method
 from symdistill.methods.rl import Rl
 from symdistill.records import Example, Sampling, TrainingExample
+from symdistill.runs.apart import cut_dev, set_apart
 from symdistill.runs.directory import cannot_write, write_json
+from symdistill.runs.featuring import tree_files
 from symdistill.runs.internalising import ensure_notes, note_makers, with_scaffold
 from symdistill.runs.knowing import (
     base_path,
@@ -28,19 +31,21 @@ from symdistill.runs.knowing import (
     makers,
     read_knowledge,
 )
+from symdistill.runs.pacing import paced
 from symdistill.runs.reading import with_reading
 from symdistill.runs.reinforcing import reinforce, reinforced_methods, round_places
+from symdistill.runs.symbols import ensure_features, with_lessons
 from symdistill.runs.teaching import pool
-from symdistill.runs.workspace import Workspace
+from symdistill.runs.workspace import Workspace, demonstrations_of
 from symdistill.sampling.loops import ask
 from symdistill.students.answering import open_for_answering
 from symdistill.students.settings import StudentSettings
 from symdistill.tasks import check_answer
-from symdistill.tasks.splitting import draw, with_twins
-from symdistill.training.settings import LAYOUT
+from symdistill.training.settings import LAYOUT, ORDER
 
 if TYPE_CHECKING:
     from symdistill.students.loading import Student
+    from symdistill.training import TrainingResult
 
 CARD = "symdistill.json"  # in a student's directory: what it was trained on, and how that went
 
@@ -56,16 +61,18 @@ def train_students(work: Workspace) -> None:
     rationales = pool(work)
     for taker in note_makers(work):
         ensure_notes(work, taker, rationales)
+    if not tree_files(work.directory.path).table.exists():
+        ensure_features(work)
     plain = [m for m in work.trained if not m.uses_knowledge and not isinstance(m, Rl)]
     plans = [(method, with_scaffold_for(work, method, material_for(work, method, rationales))) for method in plain]
-    plans = [(method, with_reading(work, method, material)) for method, material in plans]
+    plans = [(method, with_lessons(work, method, with_reading(work, method, material))) for method, material in plans]
     examples = [(method, build_examples(method, material)) for method, material in plans]
     for (method, material), (_, built) in zip(plans, examples, strict=True):
         method.prepare(material)
         train_student(work, method, material, built)
     for maker in makers(work):
         ensure_knowledge(work, maker, rationales)
-    for learner in knowledge_methods(work):
+    for learner in (one for one in knowledge_methods(work) if one in work.trained):
         knowledge = read_knowledge(work, base_path(work, learner))
         material = dataclasses.replace(material_for(work, learner, rationales), knowledge=knowledge)
         start = general_student(work, learner) if learner.settings.init_from == "general" else None
@@ -79,18 +86,14 @@ def material_for(work: Workspace, method: Method, rationales: Sequence[Any]) -> 
     return Material(
         examples=learned_from(work, method),
         rationales=keep_rationales(work, method, rationales),
-        demonstrations=work.demonstrations,
+        demonstrations=demonstrations_of(work.config.teacher_for(method)),
         seed=work.config.seed,
     )
 
 
 def with_scaffold_for(work: Workspace, method: Method, material: Material) -> Material:
     """`with_scaffold`; the dev questions of early stopping do not stand before others."""
-    settings = work.config.training_for(method)
-    apart: set[str] = set()
-    if settings.early_stopping_patience:
-        apart = with_twins(material.examples, dev_cut(material, settings.dev_fraction, work.training_seed(method)))
-    return with_scaffold(work, method, material, apart)
+    return with_scaffold(work, method, material, set_apart(work, method, material))
 
 
 def build_examples(method: Method, material: Material) -> list[TrainingExample]:
@@ -104,6 +107,19 @@ def build_examples(method: Method, material: Material) -> list[TrainingExample]:
     return examples
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Course:
+    """How a student is trained where that is not by the cross-entropy of examples.
+
+    `run` takes what `training.train` takes but for the examples and what belongs to them; `identity` is all it learns
+    from, as plain values. `told` says after it what the card of the student holds beside the result.
+    """
+
+    identity: Mapping[str, Any]
+    run: Callable[..., TrainingResult]
+    told: Callable[[], Mapping[str, Any]] = dict
+
+
 def train_student(
     work: Workspace,
     method: Method,
@@ -112,10 +128,12 @@ def train_student(
     *,
     target: Path | None = None,
     start: StudentSettings | None = None,
+    course: Course | None = None,
 ) -> Path:
     """Train one student, or find it trained, here or for another method of the run that trains exactly alike.
 
     `target` None: where the method's student is kept. `start` None: the run's student; another one is trained further.
+    With a `course` that is what it learns, and there are no examples and no early stopping.
     """
     from symdistill.models.weights import directory_fingerprint
     from symdistill.students.loading import locate_student
@@ -124,17 +142,19 @@ def train_student(
     settings = work.config.training_for(method)
     seed = work.training_seed(method)
     dev: list[Example] = []
-    if settings.early_stopping_patience:
+    if settings.early_stopping_patience and course is None:
         dev, examples = cut_dev(material, examples, settings.dev_fraction, seed)
+    examples = paced(work, method, examples)
     fingerprint = content_key(
-        "t1",
+        "t2",
         {
             "examples": [_as_written(e) for e in examples],
-            "training": settings.model_dump(mode="json", exclude=set(LAYOUT)),
+            "training": settings.model_dump(mode="json", exclude={*LAYOUT, *ORDER}),
             "student": work.config.student.model_dump(mode="json", exclude={"model", "batch_size", "dtype", "engine"}),
             "base": directory_fingerprint(locate_student(begin)),
             "groups": dict(method.group_weights),
             "seed": seed,
+            **({"course": course.identity} if course else {}),
         },
     )
     target = target or work.student_directory(method)
@@ -144,7 +164,7 @@ def train_student(
         work.progress.finish(f"{method.label}   trained before ({card['steps']:,} steps)")
         return target
     with work.alone(fingerprint):
-        return _train(work, method, material, examples, dev, fingerprint, target, begin)
+        return _train(work, method, material, examples, dev, fingerprint, target, begin, course)
 
 
 def _train(
@@ -156,6 +176,7 @@ def _train(
     fingerprint: str,
     target: Path,
     begin: StudentSettings,
+    course: Course | None,
 ) -> Path:
     """Train the student, or find it with a name of its own elsewhere."""
     from symdistill.students.loading import load_student
@@ -171,18 +192,25 @@ def _train(
         work.progress.finish(f"{method.label}   trained already, as {place}")
         return target
     student = load_student(begin, for_training=True)
-    result = train(
+    learn = (
+        course.run
+        if course
+        else functools.partial(
+            train,
+            examples=examples,
+            group_weights=method.group_weights,
+            dev_accuracy=dev_accuracy(work, method, student, dev) if dev else None,
+        )
+    )
+    result = learn(
         student,
-        examples,
-        settings,
+        settings=settings,
         lora=work.config.student.lora,
-        group_weights=method.group_weights,
         output_dir=target,
         checkpoint_dir=work.directory.checkpoints / f"{method.label}-{fingerprint[-8:]}",
         log_path=work.directory.training,
         seed=work.training_seed(method),
         progress=work.progress,
-        dev_accuracy=dev_accuracy(work, method, student, dev) if dev else None,
         label=method.label,
     )
     findings = smoke_findings(work, method, target, material.examples)
@@ -190,10 +218,10 @@ def _train(
         "fingerprint": fingerprint,
         "method": method.label,
         "base": student.name,
-        "examples": len(examples),
         "weights_sha256": weights_sha256(target),
         "smoke_check": findings,
         **result.to_dict(),
+        **(course.told() if course else {}),
     }
     write_json(target / CARD, card)
     for finding in findings:
@@ -300,28 +328,6 @@ def weights_sha256(target: Path) -> str:
     """One hash for all weight files of a student."""
     files = sorted(target.glob("*.safetensors"))
     return content_key("w1", [file_sha256(f) for f in files])
-
-
-def dev_cut(material: Material, fraction: float, seed: int) -> list[Example]:
-    """The labelled questions early stopping is decided on; none where there are too few."""
-    labelled = [e for e in material.examples if e.answer is not None]
-    count = max(1, round(fraction * len(labelled)))
-    return draw(labelled, count, seed, "dev")[0] if count < len(labelled) else []
-
-
-def cut_dev(
-    material: Material, examples: list[TrainingExample], fraction: float, seed: int
-) -> tuple[list[Example], list[TrainingExample]]:
-    """Cut labelled dev questions from the training questions; they are not trained on."""
-    dev = dev_cut(material, fraction, seed)
-    apart = with_twins(material.examples, dev)
-    left = [e for e in examples if e.example_id not in apart]
-    if not dev or not left:
-        raise DataError(
-            "Early stopping needs labelled dev questions, and too few training questions have an answer.",
-            "Leave `training.early_stopping_patience` out, or add answers.",
-        )
-    return dev, left
 
 
 def dev_accuracy(work: Workspace, method: Method, student: Student, dev: Sequence[Example]) -> Callable[[Any], float]:

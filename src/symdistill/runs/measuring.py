@@ -32,10 +32,12 @@ from symdistill.evaluation.report_data import (
 from symdistill.evaluation.scoring import predict
 from symdistill.knowledge.items import KnowledgeItem, Use
 from symdistill.knowledge.utility import lifts
+from symdistill.methods import Method
 from symdistill.methods.base import Ask, Knowledge, draw
 from symdistill.methods.gate import draw_with_items, prompt_for
-from symdistill.methods.nesycd import Nesycd
+from symdistill.methods.gate_settings import GateSettings
 from symdistill.records import Completion, Example, Prediction, Request, Sampling
+from symdistill.runs.bases import gate_base
 from symdistill.runs.directory import write_json
 from symdistill.runs.internalising import note_makers, notes_path
 from symdistill.runs.knowing import base_path, dev_questions, makers, named, open_base, read_knowledge
@@ -109,8 +111,9 @@ class Measured:
         return said
 
 
-def measure(work: Workspace, method: Nesycd) -> tuple[Knowledge, Measured | None]:
-    """The knowledge of a method with the threshold of its gate, and what was measured; nothing for `gate: never`.
+def measure(work: Workspace, method: Method) -> tuple[Knowledge, Measured | None]:
+    """The knowledge of a method that has a gate, with the threshold of it, and what was measured; nothing for `gate:
+    never`. The method is prepared but for its knowledge.
 
     Writes calibration-LABEL.json, and what each item changed into the knowledge base.
 
@@ -118,9 +121,9 @@ def measure(work: Workspace, method: Nesycd) -> tuple[Knowledge, Measured | None
         DataError: there is no dev question to calibrate on. RunDirectoryError: no student, or no knowledge base.
         Interrupted: Ctrl-C; the answers so far are stored.
     """
-    path = base_path(work, method)
+    path, gate = gate_base(work, method), gate_settings(method)
     knowledge = read_knowledge(work, path)
-    if method.settings.gate == "never":
+    if gate.mode == "never":
         return knowledge, None
     from symdistill.runs.judging import open_student
 
@@ -134,7 +137,7 @@ def measure(work: Workspace, method: Nesycd) -> tuple[Knowledge, Measured | None
         uses = item_uses(work, method, dev.replies, ask, model.name)
     with open_base(work, path) as base:
         base.record_uses(uses)
-    gated = method.settings.gate == "confidence"
+    gated = gate.mode == "confidence"
     calibration = chosen_threshold(method, dev.replies) if gated else None
     threshold = threshold_of(method, calibration.threshold if calibration else None) if gated else None
     measured = Measured(method.label, model.name, path, dev, calibration, threshold)
@@ -147,25 +150,33 @@ def measure(work: Workspace, method: Nesycd) -> tuple[Knowledge, Measured | None
     work.progress.note(
         f" gate       {method.label}   threshold {calibration.threshold:.1f} ({calibration.rule} on {calibration.n:,} "
         f"dev questions: accuracy {point.accuracy:.0%}, retrieval {point.retrieval_rate:.0%})"
-        + ("" if method.settings.threshold == "calibrated" else f"; `threshold: {method.settings.threshold:g}` is used")
+        + ("" if gate.threshold == "calibrated" else f"; `threshold: {gate.threshold:g}` is used")
     )
     return replace(knowledge, threshold=calibration.threshold), measured
 
 
-def threshold_of(method: Nesycd, calibrated: float | None) -> float | None:
+def gate_settings(method: Method) -> GateSettings:
+    """The gate of a method that has one."""
+    found = method.gating
+    assert found is not None
+    return found
+
+
+def threshold_of(method: Method, calibrated: float | None) -> float | None:
     """The threshold a method's gate uses: one that was set goes before the calibrated one."""
-    set_to = method.settings.threshold
+    set_to = gate_settings(method).threshold
     return calibrated if set_to == "calibrated" else set_to
 
 
-def dev_replies(work: Workspace, method: Nesycd, knowledge: Knowledge, ask: Ask, model: str) -> DevReplies:
+def dev_replies(work: Workspace, method: Method, knowledge: Knowledge, ask: Ask, model: str) -> DevReplies:
     """Each dev question, directly and with knowledge, with the scores a gate can decide by."""
-    dev = dev_questions(work, method)
+    dev, gate = dev_questions(work, method), gate_settings(method)
     settings = work.config.evaluation_for(method)
     greedy = _greedy(work, method)
-    found = [tuple(items) for items in knowledge.retriever.retrieve_many(dev)]
+    # A base may hold notes about dev questions, too; held-out questions will find none about themselves.
+    found = [tuple(items) for items in knowledge.retriever.retrieve_many(dev, exclude_own=True)]
     direct_prompts = [(e, method.prompt(e)) for e in dev]
-    scored = replace(greedy, logprobs=True, top_two_at=method.settings.gate_temperature)
+    scored = replace(greedy, logprobs=True, top_two_at=gate.temperature)
     direct = draw(ask, model, direct_prompts, scored)
     fitting = [i for i, items in enumerate(found) if items]
     known = dict(
@@ -176,7 +187,7 @@ def dev_replies(work: Workspace, method: Nesycd, knowledge: Knowledge, ask: Ask,
         )
     )
     drawn: list[list[Completion]] = [[] for _ in dev]
-    if method.settings.gate == "confidence":
+    if gate.mode == "confidence":
         sampling = replace(greedy, temperature=settings.temperature)
         drawn = draw(ask, model, direct_prompts, sampling, AGREEING)
     replies = []
@@ -193,7 +204,7 @@ def dev_replies(work: Workspace, method: Nesycd, knowledge: Knowledge, ask: Ask,
     )
 
 
-def item_uses(work: Workspace, method: Nesycd, replies: Sequence[DevReply], ask: Ask, model: str) -> list[Use]:
+def item_uses(work: Workspace, method: Method, replies: Sequence[DevReply], ask: Ask, model: str) -> list[Use]:
     """What each item changed for each dev question it was retrieved for: the reply with all items beside the one with
     all the others."""
     pairs = [(reply, item) for reply in replies for item in reply.items]
@@ -227,9 +238,9 @@ def item_uses(work: Workspace, method: Nesycd, replies: Sequence[DevReply], ask:
     return uses
 
 
-def chosen_threshold(method: Nesycd, replies: Sequence[DevReply]) -> Calibration | None:
+def chosen_threshold(method: Method, replies: Sequence[DevReply]) -> Calibration | None:
     """The calibration of the gate. Without a dev question there is none. Raises DataError where it is needed."""
-    settings = method.settings
+    settings = gate_settings(method)
     if not replies and settings.threshold != "calibrated":
         return None
     if not replies:
@@ -297,8 +308,10 @@ def notes_costs(work: Workspace) -> list[NotesCost]:
     return found
 
 
-def _greedy(work: Workspace, method: Nesycd) -> Sampling:
-    return Sampling(max_tokens=work.config.evaluation_for(method).max_new_tokens, seed=work.config.seed)
+def _greedy(work: Workspace, method: Method) -> Sampling:
+    """As the method is asked at evaluation."""
+    limit = work.config.evaluation_for(method).max_new_tokens
+    return method.sampling(Sampling(max_tokens=limit, seed=work.config.seed))
 
 
 def _verdict(example: Example, completion: Completion) -> Prediction:
@@ -308,7 +321,8 @@ def _verdict(example: Example, completion: Completion) -> Prediction:
 def _case(example: Example, direct: Completion, known: Completion | None, drawn: Sequence[Completion]) -> DevCase:
     right = _verdict(example, direct).correct
     answers = [answer for c in drawn for answer in _verdict(example, c).answers]
-    top_two, logprobs = direct.top_two or (), direct.token_logprobs or ()
+    begun = direct.first or direct  # the gate decides on the first stretch of a reply
+    top_two, logprobs = begun.top_two or (), begun.token_logprobs or ()
     return DevCase(
         example_id=example.id,
         task=example.task,

@@ -16,9 +16,26 @@ from symdistill.students.settings import StudentSettings
 
 _FILES = (
     *("task.path", "task.eval_path", "teacher.demonstrations", "curation.embedding_model", "store"),
-    *("knowledge.path", "knowledge.retrieval.embedding_model"),
+    *("knowledge.path", "knowledge.retrieval.embedding_model", "features.questions"),
 )
-_METHOD_FILES = ("embedding_model", "compressor_model", "corpus", "reranker_model")
+_FAMILY_FILES = {
+    "direct.relation_schema": False,
+    "direct.heads": True,
+    "direct.labels": True,
+    "direct.reference": True,
+    "direct.critic.features": False,
+    "direct.judge.labels": True,
+    "direct.judge.features": False,
+    "multilevel.inputs": True,
+    "multilevel.invent.seeds": True,
+    "multilevel.seeds": True,
+    "multilevel.demonstrations": True,
+    "multilevel.audit.labels": True,
+    "multilevel.audit.filter.path": True,
+    "multilevel.audit.filter.model": True,
+}
+"""Keys of the families, and whether their value can only be a path; else it may be a name of our own."""
+_METHOD_FILES = ("embedding_model", "compressor_model", "corpus", "reranker_model", "critic", "graph")
 _FILE_BACKENDS = ("recorded", "llama_cpp", "transformers")
 _BUILT_IN = StudentSettings().model  # a name of our own, whatever lies beside the configuration
 
@@ -42,21 +59,41 @@ def change_paths(data: Mapping[str, Any], change: Change) -> dict[str, Any]:
             certain = backend.strip() != "transformers"
             section["model"] = f"{backend.strip()}:{change(key, rest.strip(), certain)}"
 
-    for key in _FILES:
+    for key, certain in [*((key, True) for key in _FILES), *_FAMILY_FILES.items()]:
         *sections, name = key.split(".")
         holder: Any = found
         for section in sections:
             holder = holder.get(section) if isinstance(holder, dict) else None
-        at(holder, name, key, certain=True)
+        at(holder, name, key, certain=certain)
     several = found.get("methods")
     entries = {"method": found.get("method")}
     entries |= {f"methods.{i}": m for i, m in enumerate(several if isinstance(several, (list, tuple)) else ())}
+    labels = {entry.get("label") or entry.get("name") for entry in entries.values() if isinstance(entry, dict)}
+    for place, entry in list(entries.items()):
+        if not isinstance(entry, dict):
+            continue
+        source = entry.get("knowledge")
+        if isinstance(source, dict):
+            entries[f"{place}.knowledge"] = source
+        elif isinstance(source, (str, Path)) and source not in labels:
+            at(entry, "knowledge", f"{place}.knowledge", certain=True)
+            base = os.path.join(str(entry["knowledge"]), "knowledge.sqlite")
+            if os.path.isfile(base):  # a run directory stands for the base in it
+                entry["knowledge"] = base
     for place, entry in entries.items():
         if isinstance(entry, dict):
+            at(entry.get("teacher"), "demonstrations", f"{place}.teacher.demonstrations", certain=True)
             at(entry.get("curation"), "embedding_model", f"{place}.curation.embedding_model", certain=True)
             for name in _METHOD_FILES:
                 at(entry, name, f"{place}.{name}", certain=True)
             teacher_at(entry.get("analysis"), f"{place}.analysis.model")
+    rounds = found.get("multilevel")
+    filters = rounds.get("filters") if isinstance(rounds, dict) else None
+    for i, entry in enumerate(filters if isinstance(filters, (list, tuple)) else ()):
+        for name in ("path", "model"):
+            at(entry, name, f"multilevel.filters.{i}.{name}", certain=True)
+    audit = rounds.get("audit") if isinstance(rounds, dict) else None
+    teacher_at(audit.get("auditor") if isinstance(audit, dict) else None, "multilevel.audit.auditor.model")
     student = found.get("student")
     if isinstance(student, dict) and student.get("model") != _BUILT_IN:
         at(student, "model", "student.model", certain=False)

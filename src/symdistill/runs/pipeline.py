@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 
 from symdistill.errors import ConfigError, DataError
 from symdistill.progress import Progress, Silent
 from symdistill.runs.api import FinishedRun, open_run
+from symdistill.runs.bases import check_gates
 from symdistill.runs.commons import Commons
 from symdistill.runs.config import RunConfig
 from symdistill.runs.directory import RunDirectory
 from symdistill.runs.engines import prepare_engine
-from symdistill.runs.internalising import ensure_notes, note_makers, note_takers, price_notes
+from symdistill.runs.families import run_family
+from symdistill.runs.internalising import ensure_notes, note_makers, note_takers
 from symdistill.runs.judging import evaluate_students, held_out
-from symdistill.runs.knowing import ensure_knowledge, knowledge_methods, makers, price_analyses, summed
+from symdistill.runs.knowing import ensure_knowledge, knowledge_methods, makers, summed
 from symdistill.runs.learning import train_students
+from symdistill.runs.pricing import with_later
 from symdistill.runs.reading import prepare_reading
 from symdistill.runs.reinforcing import check_audits
 from symdistill.runs.reporting import report_run
-from symdistill.runs.teaching import curate_replies, edited_by_hand, pool, price_teacher, sample_teacher
+from symdistill.runs.symbols import check_symbolic_task, ensure_features, price_features
+from symdistill.runs.teaching import curate_pool, edited_by_hand, pool, pools, price_teacher, sample_teacher
 from symdistill.runs.workspace import Workspace, workspace
 from symdistill.sampling.estimate import Estimate
 
@@ -29,11 +31,15 @@ from symdistill.sampling.estimate import Estimate
 def run_all(
     config: RunConfig, path: Path, progress: Progress | None = None, *, commons: Commons | None = None
 ) -> FinishedRun:
-    """Sample, curate, train, evaluate, report; as a cell of a grid with what its cells share.
+    """Sample, curate, train, evaluate, report; as a cell of a grid with what its cells share. A family has stages of
+    its own.
 
     Raises:
         SymdistillError: whatever stops a stage; what earlier stages did is kept, and the same call goes on.
     """
+    if config.family is not None:
+        run_family(config, path, progress)
+        return open_run(path)
     with workspace(config, path, progress, commons=commons) as work:
         collect(work)
         train_students(work)
@@ -47,12 +53,14 @@ def collect(work: Workspace) -> None:
     preflight(work, fetch=True)
     if work.needs_teacher or work.config.evaluation.teacher:
         sample_teacher(work)
-    if work.needs_teacher and edited_by_hand(work):
-        work.progress.note(
-            " curation   rationales.jsonl was edited by hand and is kept; `symdistill curate` writes it anew"
-        )
-    elif work.needs_teacher:
-        curate_replies(work)
+    for own in pools(work) if work.needs_teacher else ():
+        if edited_by_hand(work, own):
+            work.progress.note(
+                f" curation   {own.rationales.name} was edited by hand and is kept; `symdistill curate` writes it anew"
+            )
+        else:
+            curate_pool(work, own)
+    ensure_features(work)
 
 
 def build_knowledge(work: Workspace) -> list[Path]:
@@ -86,13 +94,15 @@ def preflight(work: Workspace, *, fetch: bool) -> None:
             "Map the column in `task.columns`, or leave this method out.",
         )
     check_audits(work)
+    check_gates(work)
+    check_symbolic_task(work)
     if work.config.teacher.model == "dataset" and work.needs_teacher and not any(e.rationales for e in task.train):
         wanting = [m.label for m in work.learners]
         raise DataError(
             f"{wanting[0] if wanting else 'Sampling'} needs rationales, and no training question brings one.",
             "Name a teacher in `teacher.model`, or map their column: `task.columns: {rationales: …}`.",
         )
-    if work.methods:
+    if any(m.asks_student for m in work.methods):
         from symdistill.students.loading import check_student, locate_student
 
         (locate_student if fetch else check_student)(work.config.student)
@@ -107,12 +117,6 @@ def preflight(work: Workspace, *, fetch: bool) -> None:
         work.progress.note(f"            {note}")
 
 
-def price_later(work: Workspace) -> Estimate | None:
-    """What a run may buy at most beside its rationales, about replies that nobody has yet; None where nothing."""
-    found = [one for one in (price_analyses(work), *price_notes(work)) if one is not None]
-    return reduce(summed, found) if found else None
-
-
 def price(
     config: RunConfig, path: Path, progress: Progress | None = None, *, needs_method: bool = True
 ) -> Estimate | None:
@@ -122,8 +126,11 @@ def price(
     work = Workspace(config, RunDirectory(path), progress or Silent())
     try:
         preflight(work, fetch=False)
-        found = price_teacher(work)
-        return replace(found, later=price_later(work)) if found else None
+        found, features = price_teacher(work), price_features(work)
+        if found and features:
+            found = summed(found, features)
+        there = (config.store or work.directory.store).exists()
+        return with_later(found, [work], work.store if there else None) if found else None
     finally:
         if "store" in work.__dict__:
             work.store.close()

@@ -10,30 +10,34 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symdistill import content
 from symdistill.content import content_key
 from symdistill.curation.rationales import rationales as read_replies
 from symdistill.curation.settings import CurationSettings
 from symdistill.curation.words import squeezed
-from symdistill.errors import ConfigError, DataError
+from symdistill.errors import DataError
 from symdistill.evaluation.report_data import RoundRow, RoundsSummary
-from symdistill.evaluation.report_rounds import audited, outcome, share
+from symdistill.evaluation.report_rounds import LEARNED, audited, outcome, share
 from symdistill.evaluation.scoring import predict
 from symdistill.methods import Material
-from symdistill.methods.reward import Judged, judge
-from symdistill.methods.rl import Rl, Standing, Stop, chosen_student, select, stop_reason
+from symdistill.methods.reward import Judged, Scorers, judge
+from symdistill.methods.rl import Rl, Standing, Stop, chosen_student, stop_reason
 from symdistill.methods.std_cot import StdCot, StdCotSettings, first_samples
-from symdistill.records import Rationale, Sampling
+from symdistill.records import Example, Rationale, Sampling
 from symdistill.runs.directory import cannot_write, write_json
 from symdistill.runs.knowing import dev_questions, learned_from
+from symdistill.runs.optimising import Taken, check_judges, course_of, judges_of, take
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampler
 from symdistill.students.answering import open_for_answering
+
+if TYPE_CHECKING:
+    from symdistill.runs.learning import Course
 
 
 def reinforced_methods(work: Workspace) -> list[Rl]:
@@ -49,14 +53,9 @@ def round_places(work: Workspace) -> Iterator[Path]:
 
 
 def check_rewards(work: Workspace) -> None:
-    """Raise ConfigError where something is to weigh in a reward that nobody judges."""
+    """Raise ConfigError where something is to weigh in a reward that nobody judges, and as `check_judges`."""
     for method in reinforced_methods(work):
-        for name in ("critic", "kb_contradiction"):
-            if getattr(method.settings.reward, name):
-                raise ConfigError(
-                    f"`reward.{name}` of {method.label} has a weight, and no {name.replace('_', ' ')} is given.",
-                    f"Leave `reward.{name}` out: a run from the command line judges answers, steps and form.",
-                )
+        check_judges(method)
 
 
 def check_audits(work: Workspace) -> None:
@@ -89,40 +88,59 @@ def reinforce(work: Workspace, method: Rl, rationales: Sequence[Rationale]) -> P
     seen = {_identity(r) for r in taught}
     learning: dict[str, Any] = {}
     rows: list[RoundRow] = []
+    judges = judges_of(method)
+    by_id = {e.id: e for e in material.examples if e.answer is not None}
     for number in range(method.settings.rounds + 1):
-        drawn, right = examine(work, method, material, place, number)
+        drawn, right = examine(work, method, by_id, place, number, judges.scorers)
         rows.append(row_of(number, drawn, right, learning))
         say(work, method, rows[-1])
-        reason, kept = goes_on(method, rows, drawn)
-        if reason is not None:
-            return finish(work, method, places, rows, reason)
+        taken = goes_on(method, rows, drawn, by_id, judges.scorers)
+        if isinstance(taken, str):
+            return finish(work, method, places, rows, taken)
         write_rounds(work, method, rows)
-        learning = {
-            "threshold": method.settings.threshold_of(number + 1),
-            "judged": len(drawn),
-            "kept": len(kept),
-            "questions": len({r.example_id for r in kept}),
-            "novel": sum(_identity(r) not in seen for r in kept),
-        }
-        seen |= {_identity(r) for r in kept}
+        kept = taken.rationales
         known = {_identity(r) for r in learned}  # what the student says word for word as the teacher is learned once
         lessons = [*learned, *(r for r in kept if _identity(r) not in known)]
-        place = train_round(work, method, dataclasses.replace(material, rationales=lessons), place, number + 1)
+        course = course_of(method, taken, number + 1, judges)
+        place = train_round(work, method, dataclasses.replace(material, rationales=lessons), place, number + 1, course)
         places.append(place)
+        novel = sum(_identity(r) not in seen for r in kept)
+        learning = learning_of(method, place, taken, drawn, novel, number + 1)
+        seen |= {_identity(r) for r in kept}
     raise AssertionError("the last round always has a reason to end")
 
 
-def goes_on(method: Rl, rows: Sequence[RoundRow], drawn: Sequence[Judged]) -> tuple[Stop | None, list[Rationale]]:
+def learning_of(
+    method: Rl, place: Path, taken: Taken, drawn: Sequence[Judged], novel: int, number: int
+) -> dict[str, Any]:
+    """What the row of a student says about its learning. Replies drawn in its midst are counted on its card."""
+    from symdistill.runs.learning import read_card
+
+    if method.settings.algorithm == "grpo":
+        return dict((read_card(place) or {}).get("reinforced", {}))
+    return {
+        "threshold": method.settings.threshold_of(number),
+        "judged": len(drawn),
+        "kept": taken.count,
+        "questions": taken.questions,
+        "novel": novel,
+    }
+
+
+def goes_on(
+    method: Rl, rows: Sequence[RoundRow], drawn: Sequence[Judged], by_id: Mapping[str, Example], scorers: Scorers
+) -> Stop | Taken:
     """Why the rounds end with the last student; else what the next one learns."""
     settings, number = method.settings, len(rows) - 1
     reason = stop_reason(standings(rows), settings.epsilon)
     if reason is not None:
-        return reason, []
+        return reason
     if number == settings.rounds:
-        return "rounds", []
-    chosen = select(drawn, settings.threshold_of(number + 1), settings.per_question)
-    if chosen:
-        return None, [one.rationale for one in chosen]
+        return "rounds"
+    idle = settings.algorithm == "grpo" and number > 0 and not rows[-1].kept
+    taken = None if idle else take(method, drawn, by_id, number + 1, scorers)
+    if taken is not None:
+        return taken
     if number == 0 and settings.init_from == "base":
         right = sum(one.parts.verified for one in drawn)
         raise DataError(
@@ -130,7 +148,7 @@ def goes_on(method: Rl, rows: Sequence[RoundRow], drawn: Sequence[Judged]) -> tu
             f"({right:,} have the right answer).",
             "Let it learn from a teacher first (`init_from: std-cot`), draw more `samples`, or lower `threshold`.",
         )
-    return "nothing kept", []
+    return "nothing kept"
 
 
 def standings(rows: Sequence[RoundRow]) -> list[Standing]:
@@ -158,36 +176,36 @@ def warm_start(work: Workspace, method: Rl, material: Material) -> Path | None:
     return train_student(work, first, material, examples, target=work.directory.round(method.label, 0))
 
 
-def train_round(work: Workspace, method: Rl, material: Material, before: Path | None, number: int) -> Path:
+def train_round(
+    work: Workspace, method: Rl, material: Material, before: Path | None, number: int, course: Course | None
+) -> Path:
     """The student of a round, trained or found, from the base model or from the student before it."""
     from symdistill.runs.learning import build_examples, train_student
 
-    named = Rl(
-        method.settings.model_copy(update={"label": f"{method.label}-{number}"}),
-        student_instruction=method.student_instruction,
-    )
+    own = method.settings
+    changes = {"label": f"{method.label}-{number}", "training": own.round_training()}
+    named = Rl(own.model_copy(update=changes), student_instruction=method.student_instruction)
     start = None
-    if method.settings.train_from == "previous" and before is not None:
+    if own.goes_on and before is not None:
         start = work.config.student.model_copy(update={"model": str(before)})
-    examples = build_examples(named, material)
-    return train_student(
-        work, named, material, examples, target=work.directory.round(method.label, number), start=start
-    )
+    examples = [] if course else build_examples(named, material)
+    target = work.directory.round(method.label, number)
+    return train_student(work, named, material, examples, target=target, start=start, course=course)
 
 
 def examine(
-    work: Workspace, method: Rl, material: Material, place: Path | None, number: int
+    work: Workspace, method: Rl, by_id: Mapping[str, Example], place: Path | None, number: int, scorers: Scorers
 ) -> tuple[list[Judged], list[bool]]:
     """What a student says to the training questions, judged, and its verdicts on the audited ones.
 
-    From the student of the last round a single reply a question is drawn: enough to know how it does.
+    A single reply a question is drawn, enough to know how it does, where no round learns from what is drawn here.
     """
     settings = method.settings
-    asked = [e for e in material.examples if e.answer is not None]
+    asked = list(by_id.values())
     sampling = Sampling(
         temperature=settings.temperature, max_tokens=settings.max_tokens, top_p=settings.top_p, seed=work.config.seed
     )
-    indices = range(settings.samples if number < settings.rounds else 1)
+    indices = range(settings.samples if number < settings.rounds and settings.algorithm != "grpo" else 1)
     audit = dev_questions(work, method)
     with asking(work, place) as (sampler, name):
         requests = [r for e in asked for r in content.samples(name, method.prompt(e), sampling, indices, e.id)]
@@ -195,9 +213,8 @@ def examine(
         stage = f"{method.label}-{number} audit"
         greedy = Sampling(max_tokens=settings.max_tokens, seed=work.config.seed)
         rows = method.predict(lambda r: sampler.sample(r, stage=stage).completions, name, audit, greedy)
-    by_id = {e.id: e for e in asked}
     read = read_replies(asked, requests, replies, CurationSettings())
-    judged = [judge(by_id[r.example_id], r, settings.reward) for r in read]
+    judged = [judge(by_id[r.example_id], r, settings.reward, scorers) for r in read]
     return judged, [predict(e, row, method.label).correct for e, row in zip(audit, rows, strict=True)]
 
 
@@ -241,7 +258,9 @@ def _identity(rationale: Rationale) -> tuple[str, str]:
 
 def say(work: Workspace, method: Rl, row: RoundRow) -> None:
     """A line about a student for whoever watches."""
-    learned = f"learned {row.kept:,} of {row.judged:,} replies   " if row.threshold is not None else ""
+    learned = (
+        f"learned {row.kept:,} {LEARNED[method.settings.algorithm]} of {row.judged:,} replies   " if row.judged else ""
+    )
     work.progress.note(
         f" rounds     {method.label}-{row.student}   {learned}audited {audited(row)}%   "
         f"draws {share(row.right, row.replies)}% right, reward {row.reward:.2f}"
@@ -254,7 +273,7 @@ def finish(work: Workspace, method: Rl, places: Sequence[Path | None], rows: Seq
     target = work.student_directory(method)
     place_student(work, method, places[chosen], target)
     write_rounds(work, method, rows, reason, chosen)
-    said = outcome(RoundsSummary(method.label, reason, chosen, rows))
+    said = outcome(RoundsSummary(method.label, reason, chosen, rows, method.settings.algorithm))
     work.progress.note(f"            {method.label}: {said}")
     return target
 
@@ -296,8 +315,9 @@ def write_rounds(
 ) -> None:
     """rounds-LABEL.json; without a reason while there are rounds to come."""
     settings = method.settings.model_dump(
-        mode="json", include={"init_from", "train_from", "samples", "epsilon", "reward"}
+        mode="json", include={"algorithm", "init_from", "samples", "epsilon", "reward"}
     )
+    settings |= {"train_from": "previous" if method.settings.goes_on else "base", "beta": method.settings.held}
     write_json(
         work.directory.rounds(method.label),
         {
@@ -320,5 +340,6 @@ def rounds_summaries(work: Workspace) -> list[RoundsSummary]:
         told = work.directory.read_json(path)
         if told["stopped"]:
             rows = [RoundRow(**row) for row in told["students"]]
-            found.append(RoundsSummary(method.label, told["stopped"], told["chosen"], rows))
+            own = method.settings
+            found.append(RoundsSummary(method.label, told["stopped"], told["chosen"], rows, own.algorithm, own.held))
     return found

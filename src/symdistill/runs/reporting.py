@@ -29,7 +29,7 @@ from symdistill.runs.learning import read_card, trained_places
 from symdistill.runs.measuring import calibration_summaries, knowledge_summary, notes_costs
 from symdistill.runs.reading import retrieval_summaries
 from symdistill.runs.reinforcing import rounds_summaries
-from symdistill.runs.teaching import held_out_requests, open_teacher
+from symdistill.runs.teaching import Pool, facts_together, held_out_requests, open_teacher, pools
 from symdistill.runs.workspace import Workspace
 
 PACKAGES = (
@@ -62,6 +62,7 @@ def report_run(work: Workspace, evidence: Evidence, *, command: str) -> Path:
         calibrations=calibration_summaries(evidence.measured),
         retrievals=retrieval_summaries(work),
         reinforced=rounds_summaries(work),
+        symbolic=evidence.symbolic,
         provenance=provenance(manifest),
         notes=[*notes(work, evidence.rows), *(f"{m.method}: {said}" for m in evidence.measured for said in m.findings)],
     )
@@ -75,6 +76,7 @@ def make_manifest(work: Workspace, command: str) -> dict[str, Any]:
     return {
         "command": command,
         "seed": work.config.seed,
+        "training_seeds": {m.label: work.training_seed(m) for m in work.trained},
         "config": work.key,
         "questions": {
             "train": content_key("q1", [[e.id, e.question, e.answer] for e in work.task.train]),
@@ -85,7 +87,7 @@ def make_manifest(work: Workspace, command: str) -> dict[str, Any]:
         "students": students,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "packages": {p: v for p in PACKAGES if (v := _version(p))},
+        "packages": installed_versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -112,11 +114,18 @@ def teacher_costs(work: Workspace) -> dict[str, Any] | None:
     return {"replies": len(used), "cost_usd": sum(usd for usd, _ in used), "tokens": sum(n for _, n in used)}
 
 
+def _seeds(manifest: dict[str, Any]) -> str:
+    """The run's seed, and those of the trainings where they are others."""
+    trained: dict[str, int] = manifest["training_seeds"]
+    other = ", ".join(f"{label} {seed}" for label, seed in trained.items() if seed != manifest["seed"])
+    return f"{manifest['seed']} (trained with: {other})" if other else str(manifest["seed"])
+
+
 def provenance(manifest: dict[str, Any]) -> dict[str, str]:
     """The manifest in a few lines for the page."""
     lines = {
         "symdistill": symdistill.__version__,
-        "seed": str(manifest["seed"]),
+        "seed": _seeds(manifest),
         "configuration": manifest["config"],
         "training questions": manifest["questions"]["train"],
         "test questions": manifest["questions"]["evaluation"],
@@ -153,19 +162,17 @@ def task_summaries(work: Workspace) -> list[TaskSummary]:
 
 
 def teacher_summary(work: Workspace) -> TeacherSummary | None:
-    """Who was asked and what it took; None for a run without a teacher."""
-    if not work.needs_teacher or not work.directory.curation.exists():
+    """Who was asked and what it took; None for a run without a teacher. Replies that several methods learn from count
+    once, however differently they asked."""
+    written = [own for own in pools(work) if own.curation.exists()]
+    if not work.needs_teacher or not written:
         return None
-    told = work.directory.read_json(work.directory.curation)
-    teacher = work.config.teacher
-    settings = f"{teacher.samples or 1} replies a question, temperature {teacher.temperature:g}"
-    if work.demonstrations:
-        settings += f", {len(work.demonstrations)} demonstrations"
-    if teacher.show_answer:
-        settings += ", gold answer shown"
+    told = work.directory.read_json(written[0].curation)
+    if len(written) > 1:
+        told |= facts_together(work, told["teacher"])
     return TeacherSummary(
         model=told["teacher"],
-        settings=settings,
+        settings="; ".join(_asked_how(own, alone=len(written) == 1) for own in written),
         requested=told["requested"],
         replies=told["replies"],
         failures=told["failures"],
@@ -175,23 +182,37 @@ def teacher_summary(work: Workspace) -> TeacherSummary | None:
     )
 
 
+def _asked_how(own: Pool, *, alone: bool) -> str:
+    """How the teacher was asked for a pool, in words."""
+    teacher = own.teacher
+    settings = f"{teacher.samples or 1} replies a question, temperature {teacher.temperature:g}"
+    if own.demonstrations:
+        settings += f", {len(own.demonstrations)} demonstrations"
+    if teacher.show_answer:
+        settings += ", gold answer shown"
+    return settings if alone else f"{', '.join(m.label for m in own.learners)}: {settings}"
+
+
 def curation_summaries(work: Workspace) -> list[CurationSummary]:
-    """What became of the teacher's replies."""
-    if not work.needs_teacher or not work.directory.curation.exists():
-        return []
-    told = work.directory.read_json(work.directory.curation)
-    shares: defaultdict[str, list[float]] = defaultdict(list)
-    for row in told["difficulty"]:
-        if row["share"] is not None:
-            shares[row["task"]].append(row["share"])
-    return [
-        CurationSummary(
-            methods=[m.label for m in work.learners],
-            kept=sum(row["kept"] for row in told["difficulty"]),
-            dropped=Counter(d.reason for d in read_dropped(work.directory.dropped)),
-            shares_kept=dict(shares),
+    """What became of the teacher's replies, pool by pool."""
+    found = []
+    for own in pools(work) if work.needs_teacher else ():
+        if not own.curation.exists():
+            continue
+        told = work.directory.read_json(own.curation)
+        shares: defaultdict[str, list[float]] = defaultdict(list)
+        for row in told["difficulty"]:
+            if row["share"] is not None:
+                shares[row["task"]].append(row["share"])
+        found.append(
+            CurationSummary(
+                methods=[m.label for m in own.learners],
+                kept=sum(row["kept"] for row in told["difficulty"]),
+                dropped=Counter(d.reason for d in read_dropped(own.dropped)),
+                shares_kept=dict(shares),
+            )
         )
-    ]
+    return found
 
 
 def histories(work: Workspace) -> list[TrainingHistory]:
@@ -233,6 +254,11 @@ def notes(work: Workspace, rows: Sequence[MetricRow]) -> Sequence[str]:
         card = read_card(work.student_directory(method)) or {}
         said += [f"{method.label}: {finding}" for finding in card.get("smoke_check", [])]
     return said
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of the packages that results depend on, those that are installed."""
+    return {p: v for p in PACKAGES if (v := _version(p))}
 
 
 def _version(package: str) -> str | None:

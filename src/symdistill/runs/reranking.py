@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,9 +46,10 @@ class Parts:
     measured: frozenset[str]
 
 
-def parts_of(material: Material, method: Kard, seed: int) -> Parts:
-    """The questions in three parts, twins together; with fewer than three questions all are learned from."""
-    solved = {r.example_id for r in material.rationales}
+def parts_of(material: Material, method: Kard, seed: int, apart: Collection[str] = ()) -> Parts:
+    """The questions in three parts, twins together; with fewer than three questions all are learned from. Questions set
+    `apart`, on which early stopping is decided, are in none of them."""
+    solved = {r.example_id for r in material.rationales}.difference(apart)
     questions = [e for e in material.examples if e.id in solved]
     count = max(1, round(method.settings.reranking.held_out * len(questions)))
     if len(questions) < 3 or 2 * count >= len(questions):

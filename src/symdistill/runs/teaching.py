@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from symdistill import content
 from symdistill.curation import Difficulty, curate, read_dropped, read_rationales
@@ -21,10 +22,10 @@ from symdistill.methods import Method
 from symdistill.models.base import LanguageModel
 from symdistill.models.registry import load_teacher
 from symdistill.models.settings import Price, TeacherSettings
-from symdistill.prompts import teacher_messages
+from symdistill.prompts import Demonstration, teacher_messages
 from symdistill.records import Completion, Example, Failure, Rationale, Request, Sampling
 from symdistill.runs.directory import forget, write_text
-from symdistill.runs.workspace import Workspace
+from symdistill.runs.workspace import Workspace, demonstrations_of
 from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.sampling.limits import Budget, CallLimits
 from symdistill.sampling.prices import price_of
@@ -37,16 +38,49 @@ _MOST = 8
 """Processes at most: one more reads the store for all of them."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """The replies to the training questions that some methods of a run learn from, and where what is kept and dropped
+    of them is written. Methods that change nothing of `teacher`, or the same, share one."""
+
+    teacher: TeacherSettings
+    demonstrations: tuple[Demonstration, ...]
+    learners: tuple[Method, ...]
+    rationales: Path
+    dropped: Path
+    curation: Path
+
+
+def pools(work: Workspace) -> list[Pool]:
+    """The pools of a run, at least one. The files of those after the first carry the name of their first method."""
+    groups: dict[TeacherSettings, list[Method]] = {}
+    for method in work.learners:
+        groups.setdefault(work.config.teacher_for(method), []).append(method)
+    found: list[Pool] = []
+    for teacher, learners in groups.items() or [(work.config.teacher, [])]:
+        files = work.directory.pool(learners[0].label if found else "")
+        found.append(Pool(teacher, demonstrations_of(teacher), tuple(learners), *files))
+    return found
+
+
+def pool_of(work: Workspace, method: Method) -> Pool | None:
+    """The pool a method learns from; None where it needs no rationales."""
+    wanted = work.config.teacher_for(method)
+    return next((own for own in pools(work) if own.teacher == wanted and own.learners), None)
+
+
 def teacher_requests(work: Workspace, model: str) -> list[Request]:
-    """Every reply the configuration wants from the teacher, question by question, tasks kept together so that a
-    backend can reuse what their prompts share."""
+    """Every reply the methods want from the teacher, pool by pool and question by question, tasks kept together so that
+    a backend can reuse what their prompts share. What several pools want stands there once."""
     ordered = sorted(work.task.train, key=lambda e: e.task)
-    return [request for example in ordered for request in requests_about(work, model, example)]
+    wanted = (request for own in pools(work) for e in ordered for request in requests_about(work, model, e, own))
+    return list({(request.key, request.example_id): request for request in wanted}.values())
 
 
-def requests_about(work: Workspace, model: str, example: Example) -> list[Request]:
-    """The replies wanted about one training question."""
-    teacher = work.config.teacher
+def requests_about(work: Workspace, model: str, example: Example, own: Pool | None = None) -> list[Request]:
+    """The replies wanted about one training question, for one pool; None: the first."""
+    own = own or pools(work)[0]
+    teacher = own.teacher
     sampling = Sampling(
         temperature=teacher.temperature,
         max_tokens=teacher.max_tokens,
@@ -59,10 +93,10 @@ def requests_about(work: Workspace, model: str, example: Example) -> list[Reques
     messages = teacher_messages(
         example,
         instruction=teacher.instruction,
-        demonstrations=work.demonstrations,
+        demonstrations=own.demonstrations,
         show_answer=teacher.show_answer,
     )
-    return content.samples(model, messages, sampling, range(samples_of(work, example)), example.id)
+    return content.samples(model, messages, sampling, range(samples_of(teacher, example)), example.id)
 
 
 def held_out_requests(work: Workspace, model: str) -> list[Request]:
@@ -83,10 +117,10 @@ def held_out_requests(work: Workspace, model: str) -> list[Request]:
     ]
 
 
-def samples_of(work: Workspace, example: Example) -> int:
+def samples_of(teacher: TeacherSettings, example: Example) -> int:
     """How many replies are wanted about an example; a row that carries rationales offers what it carries."""
-    wanted = work.config.teacher.samples
-    if work.config.teacher.model == "dataset":
+    wanted = teacher.samples
+    if teacher.model == "dataset":
         return min(wanted or len(example.rationales), len(example.rationales))
     return wanted or 1
 
@@ -168,13 +202,13 @@ def price_teacher(work: Workspace) -> Estimate | None:
     )
 
 
-def pooled_curation(work: Workspace) -> tuple[CurationSettings, bool]:
-    """The curation all methods share, and whether it is exactly what each of them wants.
+def pooled_curation(work: Workspace, pool: Pool) -> tuple[CurationSettings, bool]:
+    """The curation all methods of a pool share, and whether it is exactly what each of them wants.
 
     Where methods differ (one keeps wrong answers, one selects), the pool keeps what any of them may want and each
     curates it once more for itself.
     """
-    own = [work.config.curation_for(m) for m in work.learners]
+    own = [work.config.curation_for(m) for m in pool.learners]
     own = own or [work.config.curation.model_copy(update={"verify": work.config.curation.verify is not False})]
     if all(settings == own[0] for settings in own):
         return own[0], True
@@ -182,15 +216,30 @@ def pooled_curation(work: Workspace) -> tuple[CurationSettings, bool]:
     return work.config.curation.model_copy(update={"verify": verify, "select": "all"}), False
 
 
+def facts_together(work: Workspace, model: str) -> dict[str, Any]:
+    """What a curation.json says about the replies of one pool, about those of all pools; a reply counts once."""
+    requests = {request.key: request for request in teacher_requests(work, model)}
+    found, failed = work.store.completions(requests), work.store.failures(requests)
+    return {
+        "requested": len(requests),
+        "replies": len(found),
+        "failures": dict(Counter(one.kind for key, one in failed.items() if key not in found)),
+        "cost_usd": sum(reply.cost_usd for reply in found.values()),
+        "prompt_tokens": sum(reply.prompt_tokens for reply in found.values()),
+        "completion_tokens": sum(reply.completion_tokens for reply in found.values()),
+    }
+
+
 class StoredReplies:
-    """The teacher's stored replies to the training questions, a few questions at a time.
+    """The teacher's stored replies to the training questions, those of one pool, a few questions at a time.
 
     May be iterated again; the counts are those of the last time.
     """
 
-    def __init__(self, work: Workspace, model: str) -> None:
+    def __init__(self, work: Workspace, model: str, own: Pool) -> None:
         self._work = work
         self._model = model
+        self._pool = own
         self._clear()
 
     def _clear(self) -> None:
@@ -204,7 +253,7 @@ class StoredReplies:
         store, train = self._work.store, self._work.task.train
         for start in range(0, len(train), _QUESTIONS_AT_A_TIME):
             questions = train[start : start + _QUESTIONS_AT_A_TIME]
-            asked = [requests_about(self._work, self._model, example) for example in questions]
+            asked = [requests_about(self._work, self._model, example, self._pool) for example in questions]
             keys = dict.fromkeys(r.key for requests in asked for r in requests)
             found = store.completions(keys)
             failed = store.failures(key for key in keys if key not in found) if len(found) < len(keys) else {}
@@ -238,23 +287,28 @@ def curate_replies(work: Workspace, processes: int | None = None) -> None:
     Memory does not grow with the replies but for a row of `curation.json` a question. `processes` None: one for each
     core where there is much to do.
     """
+    for own in pools(work):
+        curate_pool(work, own, processes)
+
+
+def curate_pool(work: Workspace, own: Pool, processes: int | None = None) -> None:
+    """As `curate_replies`, for one pool."""
     work.check()
     model = open_teacher(work)
-    settings, _ = pooled_curation(work)
-    stored = StoredReplies(work, model.name)
+    settings, _ = pooled_curation(work, own)
+    stored = StoredReplies(work, model.name, own)
     curated = curate_batches(
         stored,
         settings,
         verify=bool(settings.verify),
         seed=drawing_seed(work, settings),
-        processes=processes or _worth_processes(work, settings),
+        processes=processes or _worth_processes(work, settings, own.teacher),
     )
-    directory = work.directory
     difficulty: list[str] = []
     dropped: Counter[str] = Counter()
     without_reasoning = 0
     work.progress.start("curation", len(work.task.train))
-    with lines_written(directory.dropped) as drop, lines_written(directory.rationales) as keep:
+    with lines_written(own.dropped) as drop, lines_written(own.rationales) as keep:
         for batch in curated:
             keep(batch.kept)
             drop(batch.dropped)
@@ -265,7 +319,7 @@ def curate_replies(work: Workspace, processes: int | None = None) -> None:
             work.progress.advance(len(batch.difficulty))
         if not stored.replies:
             raise DataError("The store holds no reply of this teacher yet.", "Run `symdistill sample` first.")
-        forget(directory.curation)  # until it is written anew, rationales.jsonl does not count as edited by hand
+        forget(own.curation)  # until it is written anew, the rationales do not count as edited by hand
     facts = {
         "teacher": model.name,
         "requested": stored.requested,
@@ -275,11 +329,11 @@ def curate_replies(work: Workspace, processes: int | None = None) -> None:
         "prompt_tokens": stored.prompt_tokens,
         "completion_tokens": stored.completion_tokens,
         "settings": settings.model_dump(mode="json"),
-        "rationales_sha256": content.file_sha256(directory.rationales),
+        "rationales_sha256": content.file_sha256(own.rationales),
     }
     rows = ",\n    ".join(difficulty)
     head = json.dumps(facts, ensure_ascii=False, indent=2, allow_nan=False).removesuffix("\n}")
-    write_text(directory.curation, f'{head},\n  "difficulty": [\n    {rows}\n  ]\n}}\n')
+    write_text(own.curation, f'{head},\n  "difficulty": [\n    {rows}\n  ]\n}}\n')
     reasons = " · ".join(f"{reason} {count:,}" for reason, count in dropped.most_common()) or "nothing dropped"
     work.progress.finish(f"kept {stored.answered - dropped.total():,} of {stored.answered:,} rationales   {reasons}")
     note_missing_reasoning(settings, without_reasoning, stored.answered, work.progress)
@@ -290,7 +344,7 @@ def drawing_seed(work: Workspace, settings: CurationSettings) -> int:
     return work.config.seed if settings.seed is None else settings.seed
 
 
-def _worth_processes(work: Workspace, settings: CurationSettings) -> int:
+def _worth_processes(work: Workspace, settings: CurationSettings, teacher: TeacherSettings) -> int:
     """How many processes curation is spread over: one, unless there is much to do and the program allows more.
 
     A process of its own imports the program's main module again, which only symdistill's own command and an
@@ -299,7 +353,7 @@ def _worth_processes(work: Workspace, settings: CurationSettings) -> int:
     main = sys.modules["__main__"]
     name = getattr(getattr(main, "__spec__", None), "name", None) or Path(getattr(main, "__file__", "symdistill")).stem
     ours = name.partition(".")[0] == "symdistill"
-    much = sum(samples_of(work, example) for example in work.task.train) >= _MUCH
+    much = sum(samples_of(teacher, example) for example in work.task.train) >= _MUCH
     return min(_cores(), _MOST) if ours and much and settings.embedding_model is None else 1
 
 
@@ -314,45 +368,52 @@ def _difficulty_row(row: Difficulty) -> str:
     return json.dumps(values, ensure_ascii=False)
 
 
-def edited_by_hand(work: Workspace) -> bool:
-    """Whether rationales.jsonl has changed since curation wrote it. Raises RunDirectoryError."""
-    directory = work.directory
-    if not directory.rationales.exists() or not directory.curation.exists():
+def edited_by_hand(work: Workspace, own: Pool) -> bool:
+    """Whether the rationales of a pool have changed since curation wrote them. Raises RunDirectoryError."""
+    if not own.rationales.exists() or not own.curation.exists():
         return False
-    written = directory.read_json(directory.curation).get("rationales_sha256")
-    return written is not None and content.file_sha256(directory.rationales) != written
+    written = work.directory.read_json(own.curation).get("rationales_sha256")
+    return written is not None and content.file_sha256(own.rationales) != written
 
 
 def pool(work: Workspace) -> list[Rationale]:
-    """The rationales of the run's file, hand edits included; none when no method wants any."""
-    if not work.needs_teacher:
-        return []
-    if not work.directory.rationales.exists():
-        curate_replies(work)
-    found = list(read_rationales(work.directory.rationales))
+    """The rationales of the run's (first) file, hand edits included; none when no method wants any."""
+    return read_pool(work, pools(work)[0]) if work.needs_teacher else []
+
+
+def read_pool(work: Workspace, own: Pool) -> list[Rationale]:
+    """The rationales of a pool, hand edits included. Raises DataError where one is about no training question."""
+    if not own.rationales.exists():
+        curate_pool(work, own)
+    found = list(read_rationales(own.rationales))
     known = {e.id for e in work.task.train}
     stray = next((r.example_id for r in found if r.example_id not in known), None)
     if stray is not None:
         raise DataError(
-            f"{work.directory.rationales} has a rationale for `{stray}`, which is no training question.",
+            f"{own.rationales} has a rationale for `{stray}`, which is no training question.",
             "Correct its `id`, or take the row out; held-out questions are never learned from.",
         )
     return found
 
 
 def kept_for(work: Workspace, method: Method, rationales: Sequence[Rationale]) -> list[Rationale]:
-    """What of the pool a method learns from."""
-    _, shared = pooled_curation(work)
-    if shared or method.needs != "rationales":
+    """What a method learns from: of `rationales`, those of the first pool, or of its own where it has another."""
+    own = pool_of(work, method)
+    if own is None or method.needs != "rationales":
+        return list(rationales)
+    if own != pools(work)[0]:
+        rationales = read_pool(work, own)
+    _, shared = pooled_curation(work, own)
+    if shared:
         return list(rationales)
     settings = work.config.curation_for(method)
-    samples = [*rationales, *(counted_only(work) if settings.select == "open-endedness" else ())]
+    samples = [*rationales, *(counted_only(own) if settings.select == "open-endedness" else ())]
     seed = drawing_seed(work, settings)
     return curate(samples, work.task.train, settings, verify=bool(settings.verify), seed=seed).kept
 
 
-def counted_only(work: Workspace) -> list[Rationale]:
+def counted_only(own: Pool) -> list[Rationale]:
     """What the shared curation dropped. How open a question is shows in all its samples (METHODS, section 2), so they
     are counted; marked as cut, none of them is learned after all."""
-    dropped = read_dropped(work.directory.dropped) if work.directory.dropped.exists() else ()
+    dropped = read_dropped(own.dropped) if own.dropped.exists() else ()
     return [dataclasses.replace(d.rationale, truncated=True) for d in dropped]

@@ -13,12 +13,14 @@ from symdistill.methods import Method
 from symdistill.methods.nesycd import Nesycd
 from symdistill.methods.skintern import Skintern
 from symdistill.models.llmlingua import check_llmlingua
+from symdistill.models.settings import TeacherSettings
 from symdistill.progress import Progress, Silent
 from symdistill.prompts import Demonstration, read_demonstrations
 from symdistill.records import Completion
 from symdistill.runs.commons import Commons
 from symdistill.runs.config import RunConfig
 from symdistill.runs.directory import RunDirectory, identity_key
+from symdistill.runs.gates import given_gate, looks_up, makes_notes, source_of
 from symdistill.sampling.store import ResponseStore
 from symdistill.students.settings import Engine
 from symdistill.tasks.loading import Task, load_task
@@ -44,10 +46,19 @@ class Workspace:
         return self.config.build_methods() if self.config.method is not None or self.config.methods else []
 
     @cached_property
+    def involved(self) -> list[Method]:
+        """The run's methods, and those that have notes written for the gates of others and do nothing else."""
+        return [*self.methods, *(self.config.build_providers() if self.methods else ())]
+
+    @cached_property
     def learners(self) -> list[Method]:
         """The methods that use a teacher's rationales; few-shot does not where it has demonstrations to show."""
-        shown = self.config.teacher.demonstrations is not None
-        return [m for m in self.methods if m.needs == "rationales" and (m.trains or not shown)]
+
+        def shown(method: Method) -> bool:
+            return self.config.teacher_for(method).demonstrations is not None
+
+        wanting = [m for m in self.involved if m.needs == "rationales"]
+        return [m for m in wanting if m.trains or not m.asks_student or not shown(m)]
 
     @cached_property
     def trained(self) -> list[Method]:
@@ -63,8 +74,7 @@ class Workspace:
 
     @cached_property
     def demonstrations(self) -> tuple[Demonstration, ...]:
-        path = self.config.teacher.demonstrations
-        return read_demonstrations(path) if path else ()
+        return demonstrations_of(self.config.teacher)
 
     @property
     def needs_teacher(self) -> bool:
@@ -102,6 +112,11 @@ class Workspace:
         """What answers for this run's students: PyTorch until another is named, or chosen for an evaluation."""
         return "ctranslate2" if self.config.student.engine == "ctranslate2" else "torch"
 
+    def behind_gate(self, method: Method) -> str | Path | None:
+        """What stands behind the gate of a method (see `gates.source_of`)."""
+        labels = [maker.label for maker in self.involved if makes_notes(maker)]
+        return source_of(method, labels, self.config.knowledge.path)
+
     def check(self) -> None:
         """What can be known to be wrong before anything is spent.
 
@@ -109,14 +124,23 @@ class Workspace:
             ConfigError: keys do not fit together. PrerequisiteError: the engine is not installed.
             DataError: a corpus is not there.
         """
+        from symdistill.runs.beforehand import check_beforehand
         from symdistill.runs.engines import check_engine
         from symdistill.runs.reading import check_reading
         from symdistill.runs.reinforcing import check_rewards
+        from symdistill.runs.symbols import check_symbolic
 
         check_engine(self.config, self.methods)
         check_reading(self)
         check_rewards(self)
-        for method in self.methods:
+        check_symbolic(self)
+        for method in self.involved:
+            source = self.behind_gate(method) if given_gate(method) and looks_up(method) else None
+            if isinstance(source, Path) and not base_at(source).exists():
+                raise ConfigError(
+                    f"There is no knowledge base at {source}, which `{method.label}` is to be asked with.",
+                    "Name a nesycd or skintern method of this run, a knowledge.sqlite, or a run directory with one.",
+                )
             if isinstance(method, Nesycd):
                 self._check_knowledge(method, "the student's mistakes")
             if isinstance(method, Skintern):
@@ -129,6 +153,7 @@ class Workspace:
                 f"{wanting}, and no teacher is named.",
                 "Set `teacher.model`, for example openai:gpt-4o-mini, or `dataset` for rationales the rows carry.",
             )
+        check_beforehand(self)
 
     def _check_scaffold(self, method: Skintern) -> None:
         settings = method.settings
@@ -154,6 +179,16 @@ class Workspace:
                 f"{method.label} asks a teacher about {about}, and `dataset` cannot answer.",
                 f"Name one that can: `analysis: {{model: openai:gpt-4o-mini}}` in the entry of {method.label}.",
             )
+
+
+def demonstrations_of(teacher: TeacherSettings) -> tuple[Demonstration, ...]:
+    """The worked examples a teacher is shown."""
+    return read_demonstrations(teacher.demonstrations) if teacher.demonstrations else ()
+
+
+def base_at(path: Path) -> Path:
+    """The knowledge base of a path, which may be a run directory that holds one."""
+    return path / "knowledge.sqlite" if path.is_dir() else path
 
 
 @contextlib.contextmanager

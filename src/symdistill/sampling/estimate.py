@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symdistill.models.base import LanguageModel
 from symdistill.models.settings import Price
@@ -18,8 +18,8 @@ class Estimate:
     """Of `planned` different requests `stored` have a reply, `given_up` were declined for good, `to_buy` are left.
 
     `most` is an upper bound for one try of each, `expected` what it takes if the rest is like the replies stored
-    already (None when there are none). Dollars are None when the price is not known. `later` is about requests that
-    depend on replies nobody has yet, at most.
+    already (None when there are none). Dollars are None when the price is not known. `about_mistakes` and
+    `about_solutions` are about requests that depend on replies nobody has yet, at most.
     """
 
     planned: int
@@ -30,7 +30,12 @@ class Estimate:
     most_usd: float | None
     expected_tokens: int | None
     expected_usd: float | None
-    later: Estimate | None = None
+    about_mistakes: Estimate | None = None
+    about_solutions: Estimate | None = None
+
+    def with_later(self, about_mistakes: Estimate | None, about_solutions: Estimate | None) -> Estimate:
+        """The same with what depends on replies nobody has yet."""
+        return replace(self, about_mistakes=about_mistakes, about_solutions=about_solutions)
 
 
 def estimate(

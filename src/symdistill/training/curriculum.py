@@ -2,7 +2,8 @@
 
 The phases of the examples follow one another, and the epochs are divided among them as evenly as whole epochs allow:
 of E epochs and P phases, epoch e (from 0) is one of phase ⌊e·P/E⌋. Where `max_steps` counts the training, its steps are
-divided so. All of it is one training: one optimiser, one schedule over all steps, one count of steps to go on from.
+divided so; a part of an epoch would fall to the first step, and be taken from the last, and is refused. All of it is
+one training: one optimiser, one schedule over all steps, one count of steps to go on from.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Curriculum(Sampler[list[int]]):
     each process, so that no optimiser step mixes two phases.
 
     Raises:
-        ConfigError: there are fewer epochs, or fewer steps, than phases.
+        ConfigError: there are fewer epochs, or fewer steps, than phases, or a part of an epoch.
     """
 
     def __init__(
@@ -112,11 +113,14 @@ def _passes(lengths: Sequence[int], epochs: float, max_steps: int) -> list[Pass]
             f"Set `training.{key}` to {phases} or more, or choose fewer `steps`.",
         )
     if max_steps <= 0:
-        whole = [lengths[math.floor(e * phases / epochs)] for e in range(math.ceil(epochs))]
-        return [
-            Pass(math.floor(e * phases / epochs), math.ceil(min(1.0, epochs - e) * steps), steps)
-            for e, steps in enumerate(whole)
-        ]
+        if not float(epochs).is_integer():
+            raise ConfigError(
+                f"`training.num_train_epochs` is {epochs:g}, and the curriculum divides whole epochs among its "
+                f"{phases} steps.",
+                f"Set `training.num_train_epochs` to {math.floor(epochs)}, or count the training in `max_steps`.",
+            )
+        order = [e * phases // int(epochs) for e in range(int(epochs))]
+        return [Pass(phase, lengths[phase], lengths[phase]) for phase in order]
     found = []
     for phase, steps in enumerate(lengths):
         left = (phase + 1) * max_steps // phases - phase * max_steps // phases

@@ -13,7 +13,7 @@ class TrainingLog:
 
     A line: {step, loss, learning_rate, tokens, seconds, method}. `tokens` are those of prompts and completions the
     step read, without padding; `seconds` is the step's own wall time. Where steps are logged several at a time, loss
-    is their mean, tokens and seconds their sums.
+    is their mean, tokens and seconds their sums. A training on preferences or rewards adds what else it measured.
     """
 
     def __init__(self, path: Path, label: str) -> None:
@@ -30,7 +30,9 @@ class TrainingLog:
         scratch.write_text("".join(f"{json.dumps(record)}\n" for record in kept), encoding="utf-8")
         os.replace(scratch, self._path)
 
-    def append(self, step: int, loss: float, learning_rate: float, tokens: int, seconds: float) -> None:
+    def append(
+        self, step: int, loss: float, learning_rate: float, tokens: int, seconds: float, **measured: float
+    ) -> None:
         """Write one line. Raises OSError."""
         record = {
             "step": step,
@@ -38,6 +40,7 @@ class TrainingLog:
             "learning_rate": learning_rate,
             "tokens": tokens,
             "seconds": round(seconds, 4),
+            **{name: round(value, 6) for name, value in measured.items()},
             "method": self._label,
         }
         with self._path.open("a", encoding="utf-8") as file:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -166,14 +166,21 @@ class TextReader:
 
 
 class Reranker:
-    """A trained ranker (`knowledge.passages.Ranker`). `card` is what its reranker.json says."""
+    """A trained ranker (`knowledge.passages.Ranker`). `card` is what its reranker.json says.
+
+    `operations` are those of all scores so far: two for every weight of the encoder that is no embedding and every
+    token, its attention, and the products of question and passage vectors. A bi-encoder's passages count each time, as
+    if no vector had been kept.
+    """
 
     def __init__(self, model: nn.Module, tokenizer: Any, card: Mapping[str, Any]) -> None:
         self.card = card
+        self.operations = 0.0
         self._interaction: Interaction = card["interaction"]
         self._model = model.eval()
         self._read = TextReader(tokenizer, int(card["max_tokens"]), special=card["base"] == "encoder")
-        self._known: dict[str, torch.Tensor] = {}
+        self._known: dict[str, tuple[torch.Tensor, int]] = {}
+        self._cost = _cost_of(model)
 
     @classmethod
     def load(cls, directory: Path) -> Reranker:
@@ -206,14 +213,20 @@ class Reranker:
     def similarities(self, query: str, passages: Sequence[Passage]) -> NDArray[np.float32]:
         """f(d, q) of each passage ([len(passages)])."""
         with torch.inference_mode():
-            question = self._vectors([query], "question")
+            question, [asked] = self._vectors([query], "question")
             if self._interaction == "bi-encoder":
                 self._remember(passages)
-                found = torch.stack([self._known[p.id] for p in passages]) @ question.pooled()[0]
+                found = torch.stack([self._known[p.id][0] for p in passages]) @ question.pooled()[0]
+                lengths, each = [self._known[p.id][1] for p in passages], 1
             else:
-                blocks = [passages[start : start + _BATCH] for start in range(0, len(passages), _BATCH)]
-                vectors = (self._vectors([p.shown for p in block], "passage") for block in blocks)
-                found = torch.cat([similarity(self._interaction, question, block) for block in vectors])
+                parts, lengths, each = [], [], asked
+                for start in range(0, len(passages), _BATCH):
+                    block, tokens = self._vectors([p.shown for p in passages[start : start + _BATCH]], "passage")
+                    parts.append(similarity(self._interaction, question, block))
+                    lengths += tokens
+                found = torch.cat(parts)
+        said = len(passages) if self._interaction == "bi-encoder" else sum(lengths)
+        self.operations += sum(map(self._cost, [asked, *lengths])) + 2.0 * question.states.shape[-1] * each * said
         similarities: NDArray[np.float32] = found.float().cpu().numpy()
         return similarities
 
@@ -223,13 +236,29 @@ class Reranker:
             self._known, new = {}, list(passages)
         for start in range(0, len(new), _BATCH):
             block = new[start : start + _BATCH]
-            pooled = self._vectors([p.shown for p in block], "passage").pooled()
-            self._known.update(zip((p.id for p in block), pooled, strict=True))
+            vectors, tokens = self._vectors([p.shown for p in block], "passage")
+            pairs = zip(vectors.pooled(), tokens, strict=True)
+            self._known.update(zip((p.id for p in block), pairs, strict=True))
 
-    def _vectors(self, texts: Sequence[str], side: Side) -> Vectors:
-        ids, mask = padded(self._read(texts), 0, best_device())
+    def _vectors(self, texts: Sequence[str], side: Side) -> tuple[Vectors, list[int]]:
+        """The vectors of each text, and how many tokens it has."""
+        rows = self._read(texts)
+        ids, mask = padded(rows, 0, best_device())
         found: Vectors = self._model(ids, mask, side)
-        return found
+        return found, [len(row) for row in rows]
+
+
+def _cost_of(model: nn.Module) -> Callable[[int], float]:
+    """The operations for the vectors of a text of so many tokens (see `evaluation.flops`; an encoder's attention goes
+    from every token to every token)."""
+    if isinstance(model, Encoder):
+        looked_up = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        weights = sum(p.numel() for p in model.parameters() if id(p) not in looked_up)
+        pairs = 4.0 * model.model.config.num_hidden_layers * model.model.config.hidden_size
+        return lambda tokens: 2.0 * weights * tokens + pairs * tokens * tokens
+    assert isinstance(model, TokenTable)
+    width = model.table.shape[1]
+    return lambda tokens: 2.0 * width * width * tokens
 
 
 def save_ranker(model: nn.Module, tokenizer: Any, card: Mapping[str, Any], directory: Path) -> None:

@@ -214,6 +214,7 @@ class _Session:
         for start in range(0, len(order), self.settings.batch_size):
             batch = order[start : start + self.settings.batch_size]
             self.optimizer.zero_grad(set_to_none=True)
+            before = sum_of_losses
             for part in self._passes(batch):
                 loss = self._loss(part)
                 value = float(loss.detach())
@@ -226,7 +227,7 @@ class _Session:
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self._set_rates()
             self.optimizer.step()
-            progress.advance(loss=f"{value:.2f}")
+            progress.advance(loss=f"{(sum_of_losses - before) / len(batch):.2f}")
         return sum_of_losses / len(order)
 
     def _set_rates(self) -> None:

@@ -1,10 +1,10 @@
-"""The `training` section: the names are those of Hugging Face's TrainingArguments."""
+"""The `training` section, whose names are those of Hugging Face's TrainingArguments, and a critic's settings."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from symdistill.settings import Settings
 
@@ -17,6 +17,10 @@ LAYOUT = frozenset(
     {"share_prompts", "row_tokens", "gradient_checkpointing", "save_steps", "save_total_limit", "logging_steps"}
 )
 """Settings that decide how a training fits the machine and what is written on the way, not what is learned."""
+
+
+ORDER = frozenset({"curriculum", "curriculum_steps"})
+"""Settings that are in the examples themselves by the time they are learned."""
 
 
 class TrainingSettings(Settings):
@@ -59,6 +63,10 @@ class TrainingSettings(Settings):
     """Stop after so many epochs without a better dev accuracy; the dev questions are cut from train. Of a curriculum
     only the epochs of its last step count."""
     dev_fraction: float = Field(default=0.1, gt=0, lt=1)
+    curriculum: Literal["none", "loss"] = "none"
+    """`loss`: easy examples first, by what the untrained student makes of them (see `training.pacing`)."""
+    curriculum_steps: int = Field(default=3, ge=2)
+    """Parts that are added one after the other; each needs an epoch at least."""
     seed: int | None = None
     """None: the run's seed."""
 
@@ -87,3 +95,29 @@ class RerankerSettings(Settings):
     """Tokens of a question or a passage that count."""
     held_out: float = Field(default=0.1, gt=0, lt=1)
     """Share of the questions the reranker does not learn from, to measure it on; as many more to choose `lexical`."""
+
+
+class CriticSettings(Settings):
+    """The classifier that tells good texts from bad ones: what it sees, how it is fitted, where it draws the line."""
+
+    features: str = "words"
+    """`words` (n-grams, no model), `student` (its hidden states), `likelihood` (how probable it holds the text), or the
+    directory of a sentence encoder."""
+    layers: Literal["last", "mean"] = "mean"
+    """Of a student: the states of its last layer, or the mean of all its layers."""
+    l2: PositiveFloat | None = None
+    """How strongly weights are held small; None: the value that did best on parts of the training labels."""
+    recall: float = Field(default=0.5, gt=0, le=1)
+    """Share of the good validation labels that passes: 0.5 is West et al.'s high threshold, 0.8 their medium one."""
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """The probability from which a text passes, given outright; `recall` then decides nothing."""
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the labelled heads that calibrates the probabilities and sets the threshold."""
+    held_out: float = Field(default=0.3, gt=0, lt=1)
+    """Share of the labelled heads that the report is about; nothing else looks at them."""
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> CriticSettings:
+        if self.validation + self.held_out >= 1:
+            raise ValueError("`validation` and `held_out` leave no label to learn from")
+        return self

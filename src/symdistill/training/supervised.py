@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib.util
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from symdistill.errors import ConfigError, Interrupted, PrerequisiteError, TrainingError
+from symdistill.errors import Interrupted, TrainingError
 from symdistill.models.chat import template_differences
 from symdistill.models.weights import bfloat16_is_native, check_vocabulary, quiet
 from symdistill.progress import Progress, Silent
@@ -29,27 +25,12 @@ from symdistill.students.settings import LoraSettings
 from symdistill.training.allocation import freed_memory_kept
 from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
+from symdistill.training.loop import clock, ctrl_c, disk_errors, lora_config, training_arguments
 from symdistill.training.settings import TrainingSettings
 from symdistill.training.shared_attention import can_share
-from symdistill.training.trainer import CompletionTrainer, StepCallback, sharded, unwritable
+from symdistill.training.trainer import CompletionTrainer, StepCallback, sharded
 
 _FINAL_STEPS = 10
-_SAME_NAMES = (
-    "learning_rate",
-    "num_train_epochs",
-    "max_steps",
-    "per_device_train_batch_size",
-    "lr_scheduler_type",
-    "weight_decay",
-    "max_grad_norm",
-    "adam_beta1",
-    "adam_beta2",
-    "adam_epsilon",
-    "optim",
-    "save_total_limit",
-    "logging_steps",
-)
-"""Settings handed to TrainingArguments as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +97,11 @@ def train(
     use_cache = student.model.config.use_cache
     bf16 = bfloat16_is_native() if settings.bf16 == "auto" else settings.bf16
     try:
-        with quiet(), _disk_errors(checkpoint_dir):
+        with quiet(), disk_errors(checkpoint_dir):
             set_seed(seed)
             model = _with_adapters(student.model, lora) if lora else student.model
             trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-            args = _arguments(settings, checkpoint_dir, seed)
+            args = training_arguments(TrainingArguments, settings, checkpoint_dir, seed)
             share = settings.share_prompts and _shares(model, args, progress)
             trainer = CompletionTrainer(
                 model,
@@ -157,7 +138,7 @@ def train(
         f"{result.steps:,} steps   loss {result.final_loss:.3f}   "
         f"{result.tokens / max(result.seconds, 1e-9):,.0f} tok/s"
         + (f"   prompt sharing saved {saved:.0%}" if share and saved >= 0.005 else "")
-        + f"   {_clock(result.seconds)}"
+        + f"   {clock(result.seconds)}"
     )
     return result
 
@@ -172,7 +153,7 @@ def _run(
     if last and trainer.restore_if_complete(last, dev.stopped_at() if dev else None):
         return
     try:
-        with _ctrl_c(callback):
+        with ctrl_c(callback):
             trainer.train(resume_from_checkpoint=last)
     except KeyboardInterrupt:
         raise _interrupted(trainer) from None
@@ -211,33 +192,6 @@ def _interrupted(trainer: CompletionTrainer) -> Interrupted:
         f"Training was stopped at step {state.global_step:,} of {state.max_steps:,}.",
         "The same command goes on from the last checkpoint.",
     )
-
-
-@contextlib.contextmanager
-def _ctrl_c(callback: StepCallback) -> Iterator[None]:
-    """The first Ctrl-C stops at the end of the step, with a checkpoint; a second one stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def asked(_number: int, _frame: Any) -> None:
-        if callback.stop_asked:
-            raise KeyboardInterrupt
-        callback.stop_asked = True
-
-    before = signal.signal(signal.SIGINT, asked)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _disk_errors(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        raise unwritable("The state of the training", directory, problem) from problem
 
 
 def _check_groups(encoded: EncodedSet, weights: Mapping[str, float]) -> None:
@@ -281,53 +235,10 @@ def _shares(model: Any, args: TrainingArguments, progress: Progress) -> bool:
 
 
 def _with_adapters(model: Any, lora: LoraSettings) -> Any:
-    """LoRA on every linear layer but the head (peft's `all-linear`)."""
-    if importlib.util.find_spec("peft") is None:
-        raise PrerequisiteError("LoRA needs the package peft.", "pip install 'symdistill[train]'")
-    from peft import LoraConfig, get_peft_model
+    config = lora_config(lora)
+    from peft import get_peft_model
 
-    config = LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha if lora.alpha is not None else 2 * lora.r,
-        lora_dropout=lora.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
     return get_peft_model(model, config)
-
-
-def _arguments(settings: TrainingSettings, checkpoint_dir: Path, seed: int) -> TrainingArguments:
-    """Raises ConfigError with what transformers says of a value it does not take."""
-    cuda = torch.cuda.is_available()
-    fields = TrainingArguments.__dataclass_fields__
-    # transformers renamed the setting during its fifth version
-    checkpointing = "activation_checkpointing" if "activation_checkpointing" in fields else "gradient_checkpointing"
-    # a ratio is a number below 1 to transformers; all of the training is the number below it
-    warmup = settings.warmup_steps or min(settings.warmup_ratio, 1 - 1e-9)
-    try:
-        args = TrainingArguments(
-            output_dir=str(checkpoint_dir),
-            **{name: getattr(settings, name) for name in _SAME_NAMES},
-            **{checkpointing: settings.gradient_checkpointing},
-            warmup_steps=warmup,
-            save_steps=int(settings.save_steps) if settings.save_steps >= 1 else settings.save_steps,
-            save_strategy="steps",
-            logging_strategy="steps",
-            logging_nan_inf_filter=False,
-            eval_strategy="no",
-            seed=seed,
-            use_cpu=not cuda,
-            dataloader_pin_memory=cuda,
-            remove_unused_columns=False,
-            report_to="none",
-            disable_tqdm=True,
-            log_level="error",
-            log_level_replica="error",
-        )
-    except ValueError as problem:
-        raise ConfigError(f"`training` has a value transformers does not take: {problem}", "Correct it.") from problem
-    args._n_gpu = min(args.n_gpu, 1)  # several GPUs are used with a process each, by `accelerate launch`
-    return args
 
 
 def _result(
@@ -347,7 +258,3 @@ def _result(
         dev_accuracy=tuple(entry["accuracy"] for entry in dev.history()) if dev else (),
         history=tuple(history),
     )
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -53,10 +53,7 @@ def learn_rules(
         PrerequisiteError: wittgenstein is not installed.
         DataError: there is no feature, or there are not two labels.
     """
-    if find_spec("wittgenstein") is None:
-        raise PrerequisiteError(
-            "Rules are learned by wittgenstein, which is not installed.", "pip install 'symdistill[trees]'"
-        )
+    require_wittgenstein()
     limits = settings or LearningSettings()
     rows = [one for one in observations if one.label is not None]
     labels = require_labels(rows, "The training part of the table")
@@ -75,6 +72,14 @@ def learn_rules(
         left = [one for one in left if one.example_id not in covered]
     rules = measured(RuleSet(tuple(found), target, labels[0], asked), rows)
     return with_exceptions(rules, rows, features, limits.least_exceptions) if limits.exceptions else rules
+
+
+def require_wittgenstein() -> None:
+    """Raises PrerequisiteError where wittgenstein is not installed."""
+    if find_spec("wittgenstein") is None:
+        raise PrerequisiteError(
+            "Rules are learned by wittgenstein, which is not installed.", "pip install 'symdistill[trees]'"
+        )
 
 
 def _ripper(

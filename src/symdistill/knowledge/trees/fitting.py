@@ -50,10 +50,7 @@ def fit_tree(
         PrerequisiteError: scikit-learn is not installed.
         DataError: there is no feature, or there are not two labels.
     """
-    if find_spec("sklearn") is None:
-        raise PrerequisiteError(
-            "Trees are fitted by scikit-learn, which is not installed.", "pip install 'symdistill[trees]'"
-        )
+    require_scikit_learn()
     limits = settings or FitSettings()
     rows = [one for one in observations if one.label is not None]
     labels = require_labels(rows, "The training part of the table")
@@ -67,6 +64,14 @@ def fit_tree(
     root = _merged(_grown(rows, features, labels, depth, least, seed))
     asked = {name: (questions or {})[name] for name in features if name in (questions or {})}
     return Fitted(Tree(root, asked, target), by_depth)
+
+
+def require_scikit_learn() -> None:
+    """Raises PrerequisiteError where scikit-learn is not installed."""
+    if find_spec("sklearn") is None:
+        raise PrerequisiteError(
+            "Trees are fitted by scikit-learn, which is not installed.", "pip install 'symdistill[trees]'"
+        )
 
 
 def _by_depth(

@@ -1,8 +1,11 @@
-"""How features are found, answered and made into a tree. The command line offers each of these as an option."""
+"""How features are found, answered and made into a tree. The command line offers each of these as an option, a run all
+that is about asking in its section `features`."""
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pathlib import Path
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from symdistill.settings import Settings
 
@@ -39,6 +42,18 @@ class ScreeningSettings(Settings):
     """A feature with the same answer for a larger share of inputs tells nothing apart."""
     least_answered: float = Field(default=0.8, ge=0, le=1)
     """The share of inputs that must have an answer."""
+
+
+class FeatureSettings(QuestionSettings, AnswerSettings, ScreeningSettings):
+    """The `features` section: the questions of a run, asked once for all its methods.
+
+    `questions` is a file of named questions, as `trees questions` writes them; None: the teacher is asked for some.
+    `temperature` and `max_tokens` take the place of the teacher's.
+    """
+
+    questions: Path | None = None
+    temperature: NonNegativeFloat | None = None
+    max_tokens: PositiveInt | None = None
 
 
 class FitSettings(Settings):

@@ -24,15 +24,24 @@ def split_by_head(
     Raises:
         ValueError: a share is below 0, or they do not add up to 1.
     """
+    _check(shares)
+    found: defaultdict[str, list[Triple]] = defaultdict(list, {name: [] for name in shares})
+    for triple in triples:
+        found[side_of(triple.head, shares, seed=seed)].append(triple)
+    return dict(found)
+
+
+def side_of(head: str, shares: Mapping[str, float] = SHARES, *, seed: int = 0) -> str:
+    """The side of one head. Raises ValueError as `split_by_head`."""
+    _check(shares)
+    place, names = _place(head, seed), list(shares)
+    ends = zip(names, accumulate(shares.values()), strict=True)
+    return next((name for name, end in ends if place < end), names[-1])
+
+
+def _check(shares: Mapping[str, float]) -> None:
     if any(share < 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
         raise ValueError(f"shares of 0 or more that add up to 1 are wanted, not {dict(shares)}")
-    ends = list(accumulate(shares.values()))
-    names = list(shares)
-    found: defaultdict[str, list[Triple]] = defaultdict(list, {name: [] for name in names})
-    for triple in triples:
-        place = _place(triple.head, seed)
-        found[next((name for name, end in zip(names, ends, strict=True) if place < end), names[-1])].append(triple)
-    return dict(found)
 
 
 def _place(head: str, seed: int) -> float:

@@ -1,0 +1,355 @@
+"""Pairs of an input and what a model wrote about it, and the filters such pairs pass or do not.
+
+Every dropped pair has one reason, the first that applies: one of `ALWAYS`, or the name of a filter. Filters judge in
+the order they are listed, but `similarity` last, since it compares with what is kept.
+
+| filter         | a pair passes where …                                                                          |
+|----------------|------------------------------------------------------------------------------------------------|
+| `length`       | the output's words, and their ratio to the input's, are within bounds                          |
+| `overlap`      | the share of the output's content words that stand in the input is within bounds               |
+| `numbers_kept` | every number of the output stands in the input                                                 |
+| `steps`        | no equation of the output is wrong (`steps.check_steps`), and enough of them could be judged   |
+| `verify`       | the output's answer is the input's                                                             |
+| `similarity`   | ROUGE-L F with every kept output is below the threshold (Self-Instruct, arXiv 2212.10560)      |
+| `critic`       | a trained critic gives the pair at least a probability                                         |
+| `entailment`   | an entailment model says that the output follows from the input                                |
+
+`overlap` and `numbers_kept` bound faithfulness from below: an output that keeps to the input's own words and numbers
+may still twist them, one with words and numbers of its own more often does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from symdistill.curation.function_words import FUNCTION_WORDS
+from symdistill.curation.rouge import SimilarityIndex, rouge_words
+from symdistill.curation.steps import check_steps
+from symdistill.curation.words import squeezed, words
+from symdistill.records import AnswerType
+from symdistill.settings import Settings
+from symdistill.tasks.answers import check_answer
+
+ALWAYS = ("cut", "empty", "echo", "duplicate")
+"""What no configuration lets through: an output that was cut at the token limit, has no word, repeats its input, or
+was written before."""
+
+_SMALL = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
+_IN_WORDS = {word: str(number) for number, word in enumerate(_SMALL)} | {
+    word: str(10 * tens)
+    for tens, word in enumerate(["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred"], 3)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An input, one output, and where they come from.
+
+    `answer` is the input's gold answer where there is one; `audit` says that the input belongs to the slice that is
+    graded and never learned from. `model` wrote the output, in reply to the request `key` (both empty for a pair from a
+    file). `shown` are the ids of the texts that the input was drawn from, where a model invents.
+    """
+
+    id: str
+    round: int
+    input_id: str
+    input: str
+    output: str
+    answer: str | None = None
+    audit: bool = False
+    model: str = ""
+    key: str = ""
+    cut: bool = False
+    shown: tuple[str, ...] = ()
+
+
+class PairFilter(Settings):
+    """One filter. `fault` says what is wrong with a pair, in words, or None."""
+
+    needs_answers: ClassVar[bool] = False
+    """Whether inputs must have a gold answer."""
+
+    def fault(self, pair: Pair) -> str | None:
+        """What is wrong; for filters that judge one pair by itself."""
+        raise NotImplementedError
+
+
+class LengthFilter(PairFilter):
+    """Words as separated by white space."""
+
+    name: Literal["length"]
+    min_words: int = Field(default=1, ge=0)
+    max_words: PositiveInt | None = None
+    min_ratio: float = Field(default=0.0, ge=0)
+    max_ratio: float | None = Field(default=None, gt=0)
+    """Words of the output by words of the input, at most."""
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> LengthFilter:
+        for low, high, name in ((self.min_words, self.max_words, "words"), (self.min_ratio, self.max_ratio, "ratio")):
+            if high is not None and high < low:
+                raise ValueError(f"max_{name} ({high:g}) is below min_{name} ({low:g})")
+        return self
+
+    def fault(self, pair: Pair) -> str | None:
+        length = len(pair.output.split())
+        ratio = length / max(len(pair.input.split()), 1)
+        if length < self.min_words:
+            return f"{length} words, at least {self.min_words} wanted"
+        if self.max_words is not None and length > self.max_words:
+            return f"{length} words, at most {self.max_words} wanted"
+        if ratio < self.min_ratio:
+            return f"{ratio:.2f} of the input's length, at least {self.min_ratio:g} wanted"
+        if self.max_ratio is not None and ratio > self.max_ratio:
+            return f"{ratio:.2f} of the input's length, at most {self.max_ratio:g} wanted"
+        return None
+
+
+class OverlapFilter(PairFilter):
+    """`min` bounds what is made up, `max` (1: off) what is merely copied."""
+
+    name: Literal["overlap"]
+    min: float = Field(default=0.0, ge=0, le=1)
+    max: float = Field(default=1.0, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> OverlapFilter:
+        if self.max < self.min:
+            raise ValueError(f"max ({self.max:g}) is below min ({self.min:g})")
+        return self
+
+    def fault(self, pair: Pair) -> str | None:
+        share = content_overlap(pair.output, pair.input)
+        if share < self.min:
+            return f"{share:.2f} of its content words stand in the input, at least {self.min:g} wanted"
+        if share > self.max:
+            return f"{share:.2f} of its content words stand in the input, at most {self.max:g} wanted"
+        return None
+
+
+class NumbersKeptFilter(PairFilter):
+    """Thousands separators do not count, and small numbers may be written out in the input."""
+
+    name: Literal["numbers_kept"]
+
+    def fault(self, pair: Pair) -> str | None:
+        there = numbers(pair.input) | {_IN_WORDS[w] for w in words(pair.input) if w in _IN_WORDS}
+        new = sorted(numbers(pair.output) - there)
+        return f"{new[0]} is not in the input" if new else None
+
+
+class StepsFilter(PairFilter):
+    """`min_checked` equations must have been found that could be judged."""
+
+    name: Literal["steps"]
+    min_checked: int = Field(default=1, ge=0)
+
+    def fault(self, pair: Pair) -> str | None:
+        report = check_steps(pair.output)
+        if wrong := report.first_wrong:
+            return f"{wrong.text[:80]} does not hold"
+        if report.checked < self.min_checked:
+            return f"{report.checked} equations that can be judged, at least {self.min_checked} wanted"
+        return None
+
+
+class VerifyFilter(PairFilter):
+    """The output must reach the gold answer of its input."""
+
+    needs_answers: ClassVar[bool] = True
+
+    name: Literal["verify"]
+    answer_type: AnswerType = "number"
+
+    def fault(self, pair: Pair) -> str | None:
+        right = pair.answer is not None and check_answer(pair.output, pair.answer, self.answer_type)
+        return None if right else f"the answer is not {pair.answer}"
+
+
+class SimilarityFilter(PairFilter):
+    """Against all outputs kept before, those of earlier rounds among them."""
+
+    name: Literal["similarity"]
+    threshold: float = Field(default=0.7, gt=0, le=1)
+
+
+class CriticFilter(PairFilter):
+    """A critic that `symdistill triples critic` or `training.critic` made."""
+
+    name: Literal["critic"]
+    path: Path
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """None: the critic's own."""
+
+
+class EntailmentFilter(PairFilter):
+    """A sequence classifier with a label "entailment", in a directory. The input is the premise."""
+
+    name: Literal["entailment"]
+    model: Path
+    threshold: float = Field(default=0.5, ge=0, le=1)
+
+
+FILTERS: Mapping[str, type[PairFilter]] = {
+    "length": LengthFilter,
+    "overlap": OverlapFilter,
+    "numbers_kept": NumbersKeptFilter,
+    "steps": StepsFilter,
+    "verify": VerifyFilter,
+    "similarity": SimilarityFilter,
+    "critic": CriticFilter,
+    "entailment": EntailmentFilter,
+}
+"""Filters by their names."""
+
+
+def filter_name(one: PairFilter) -> str:
+    """The name a filter has in a configuration."""
+    return next(name for name, kind in FILTERS.items() if kind is type(one))
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A model behind a filter: a score between 0 and 1 for each pair, and the least a pair needs."""
+
+    scores: Callable[[Sequence[Pair]], Sequence[float]]
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a pair: `reason` empty where it is kept. `scores` by the filters that gave one."""
+
+    reason: str = ""
+    detail: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> bool:
+        return not self.reason
+
+
+class Sieve:
+    """The filters of a run, with what they remember from round to round.
+
+    `scorers` are by the names of the filters they serve. `known` are outputs that count as written before, by their
+    names (the texts a model was shown).
+    """
+
+    def __init__(
+        self, filters: Sequence[PairFilter], scorers: Mapping[str, Scorer], known: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        self._filters = [f for f in filters if not isinstance(f, SimilarityFilter)]
+        similarity = next((f for f in filters if isinstance(f, SimilarityFilter)), None)
+        self._index = SimilarityIndex(similarity.threshold) if similarity else None
+        self._scorers = scorers
+        self._written: set[tuple[str, str]] = set()
+        self._outputs: set[str] = set()
+        for name, text in known:
+            self._outputs.add(squeezed(text))
+            if self._index is not None:
+                self._index.add(name, text)
+
+    def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        """A verdict for each pair, in order. Pairs of the audited slice are compared with what is kept and are not
+        kept themselves: whatever is learned does not depend on them."""
+        faults: dict[int, tuple[str, str]] = {}
+        scores: dict[int, dict[str, float]] = {}
+        for at, pair in enumerate(pairs):
+            if said := _unusable(pair):
+                faults[at] = said
+        for one in self._filters:
+            self._apply(one, pairs, faults, scores)
+        for audited in (False, True):  # what is learned first
+            for at, pair in enumerate(pairs):
+                if pair.audit == audited and at not in faults and (said := self._seen(pair)):
+                    faults[at] = said
+        return [Verdict(*faults.get(at, ("", "")), scores.get(at, {})) for at in range(len(pairs))]
+
+    def _apply(
+        self,
+        one: PairFilter,
+        pairs: Sequence[Pair],
+        faults: dict[int, tuple[str, str]],
+        scores: dict[int, dict[str, float]],
+    ) -> None:
+        name = filter_name(one)
+        left = [at for at in range(len(pairs)) if at not in faults]
+        if name not in self._scorers:
+            faults |= {at: (name, said) for at in left if (said := one.fault(pairs[at]))}
+            return
+        scorer = self._scorers[name]
+        for at, score in zip(left, scorer.scores([pairs[at] for at in left]) if left else (), strict=True):
+            scores.setdefault(at, {})[name] = float(score)
+            if score < scorer.threshold:
+                faults[at] = (name, f"{score:.3f}, at least {scorer.threshold:.3f} wanted")
+
+    def _seen(self, pair: Pair) -> tuple[str, str] | None:
+        """Was this written before? What was not is remembered, unless it is audited."""
+        text = squeezed(pair.output)
+        if (squeezed(pair.input), text) in self._written or text in self._outputs:
+            return "duplicate", "the same was written before"
+        if self._index is not None and (found := self._index.nearest(pair.output)):
+            return "similarity", f"ROUGE-L {found[1]:.2f} with {found[0]}"
+        if not pair.audit:
+            self._written.add((squeezed(pair.input), text))
+            if pair.shown:
+                self._outputs.add(text)
+            if self._index is not None:
+                self._index.add(pair.id, pair.output)
+        return None
+
+
+def content_overlap(output: str, source: str) -> float:
+    """The share of the output's content words that stand in the source; 1 where it has none."""
+    there = set(rouge_words(source))
+    content = [word for word in rouge_words(output) if word not in FUNCTION_WORDS]
+    return sum(word in there for word in content) / len(content) if content else 1.0
+
+
+def numbers(text: str) -> set[str]:
+    """The numbers of a text that are written in digits, without thousands separators and closing zeros."""
+    found = set()
+    for word in words(text):
+        if word[0].isdigit() and word.replace(",", "").replace(".", "").isdigit():
+            whole, point, part = word.replace(",", "").partition(".")
+            part = part.rstrip("0")
+            found.add(f"{whole.lstrip('0') or '0'}{point if part else ''}{part}")
+    return found
+
+
+def _unusable(pair: Pair) -> tuple[str, str] | None:
+    if pair.cut:
+        return "cut", "the reply was cut before its end"
+    if not rouge_words(pair.output):
+        return "empty", "there is no word in it"
+    if squeezed(pair.output) == squeezed(pair.input):
+        return "echo", "it repeats its input"
+    return None

@@ -1,0 +1,114 @@
+"""What the rounds of a multilevel run wrote, in figures."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from symdistill.curation.words import ngrams, squeezed, words
+from symdistill.evaluation.graph_metrics import distinct_n, vendi
+
+NGRAM = 3
+"""Words of a run that novelty counts."""
+FEWEST = 10
+"""Outputs below which a round says nothing about diversity."""
+MOST = 200
+"""Outputs of a round that diversity is computed from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Novelty:
+    """Of the different word 3-grams of a round, and of its outputs, how many no earlier round had."""
+
+    new_ngrams: int
+    ngrams: int
+    new_outputs: int
+    outputs: int
+
+    @property
+    def share(self) -> float | None:
+        return self.new_ngrams / self.ngrams if self.ngrams else None
+
+
+@dataclass(frozen=True, slots=True)
+class Diversity:
+    """Of a sample of `of` outputs: distinct-1, distinct-2, and the Vendi score (see `graph_metrics`)."""
+
+    distinct_1: float
+    distinct_2: float
+    vendi: float
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFigures:
+    """One round. `generated` outputs were written for `inputs` by `writer`; `dropped` counts them by reason, `kept`
+    passed, of which `learned` are outside the audited slice. `failed` requests brought no reply.
+
+    Of the slice, `graded_before` outputs got a grade, `right_before` of them a good one; `graded` and `right` count
+    those that passed the filters. `novelty` is None where nothing was written before, `diversity` where too little was
+    kept. `score` is the mean of what was kept, by the filter `scored_by`. `tokens` were written.
+    """
+
+    number: int
+    writer: str
+    inputs: int
+    generated: int
+    kept: int
+    learned: int
+    failed: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    right: int = 0
+    graded: int = 0
+    right_before: int = 0
+    graded_before: int = 0
+    novelty: Novelty | None = None
+    diversity: Diversity | None = None
+    score: float | None = None
+    scored_by: str = ""
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+    @property
+    def precision(self) -> float | None:
+        """The share of right ones among what was kept and graded."""
+        return self.right / self.graded if self.graded else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of right ones among all that was graded, before the filters."""
+        return self.right_before / self.graded_before if self.graded_before else None
+
+
+def novelties(rounds: Sequence[Sequence[str]], known: Sequence[str] = ()) -> list[Novelty | None]:
+    """Of each round's outputs, how much neither `known` nor an earlier round had; None for a first round with nothing
+    known before it, and for a round without outputs."""
+    grams = {gram for text in known for gram in ngrams(words(text), NGRAM)}
+    texts = {squeezed(text) for text in known}
+    found: list[Novelty | None] = []
+    for outputs in rounds:
+        own = {gram for text in outputs for gram in ngrams(words(text), NGRAM)}
+        said = {squeezed(text) for text in outputs}
+        before = bool(texts)
+        found.append(Novelty(len(own - grams), len(own), len(said - texts), len(said)) if before and said else None)
+        grams |= own
+        texts |= said
+    return found
+
+
+def diversities(rounds: Sequence[Sequence[str]], seed: int = 0) -> list[Diversity | None]:
+    """The diversity of each round's outputs, on samples of one size: the smallest round's, `MOST` at most. Rounds with
+    fewer than `FEWEST` outputs are left out, and have None."""
+    sizes = [len(outputs) for outputs in rounds if len(outputs) >= FEWEST]
+    if not sizes:
+        return [None] * len(rounds)
+    size = min(*sizes, MOST)
+    found: list[Diversity | None] = []
+    for outputs in rounds:
+        if len(outputs) < FEWEST:
+            found.append(None)
+            continue
+        drawn = random.Random(seed).sample(list(outputs), size)
+        found.append(Diversity(distinct_n(drawn, 1), distinct_n(drawn, 2), vendi(drawn, most=size)[0], size))
+    return found

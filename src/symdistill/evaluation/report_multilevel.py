@@ -1,0 +1,190 @@
+"""Rounds of generate → filter → train as people read them: in the terminal and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from symdistill.evaluation import plots
+from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, percent
+from symdistill.evaluation.multilevel_metrics import RoundFigures
+from symdistill.evaluation.report import environment, write_page
+from symdistill.evaluation.statistics import wilson
+from symdistill.evaluation.tables import Table
+
+_STOPPED = {
+    "drift": "The rounds were stopped because the critic's score of what is kept rose while its audited precision did "
+    "not: what learning to please a critic looks like.",
+    "precision": "The rounds ended because two of them running brought no gain in audited precision worth the name.",
+    "novelty": "The rounds ended because little of what the last one kept was new.",
+    "diversity": "The rounds ended because what the last one kept was less varied than before.",
+    "nothing kept": "The rounds ended because the last one kept nothing to learn from.",
+    "rounds": "All rounds that were asked for were run.",
+    "items": "The rounds ended because as many outputs were written as `stop.max_items` allows.",
+    "tokens": "The rounds ended because as many tokens were written as `stop.max_tokens` allows.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An output with its input; `reason` is empty where it was kept, `right` its grade where it has one."""
+
+    input: str
+    output: str
+    reason: str = ""
+    right: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MultilevelReport:
+    """Everything the page says. `command` repeats the run; `config` is its configuration as YAML; `shown` are a few
+    outputs of each round."""
+
+    title: str
+    student: str
+    figures: Sequence[RoundFigures]
+    stopped: str
+    chosen: int
+    audited_by: str = ""
+    learn: str = "all"
+    train_from: str = "base"
+    filters: Sequence[str] = ()
+    shown: Sequence[Sequence[Shown]] = ()
+    created: date | None = None
+    command: str = ""
+    config: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_multilevel_report(report: MultilevelReport, path: Path) -> None:
+    """Write the page, whole or not at all. Raises RunDirectoryError."""
+    write_page(render_multilevel_report(report), path, "Choose a --run-dir you can write to.")
+
+
+def render_multilevel_report(report: MultilevelReport) -> str:
+    """The page as text."""
+    return environment().get_template("multilevel.html.j2").render(**_sections(report))
+
+
+def outcome_sentence(report: MultilevelReport) -> str:
+    """Why there were no more rounds, and what came of those there were."""
+    parts = [_STOPPED.get(report.stopped, clean(report.stopped, 80))]
+    measured = report.figures[1:]
+    first, last = report.figures[0], report.figures[-1]
+    kept = sum(one.learned for one in report.figures)
+    parts.append(
+        f"{count(kept)} outputs were kept to learn from; yield went from {share(first.kept, first.generated)}% to "
+        f"{share(last.kept, last.generated)}%."
+    )
+    if not measured:
+        parts.append("Student 1 learned them, and nothing was asked of it yet.")
+    elif any(one.graded_before for one in measured):
+        parts.append(f"Student {report.chosen} is the run's: its own outputs did best where they were audited.")
+    else:
+        parts.append(f"Nothing was audited, and the last student, {report.chosen}, is the run's.")
+    return " ".join(parts)
+
+
+def rounds_table(figures: Sequence[RoundFigures], chosen: int | None = None) -> Table:
+    """One line a round; the writer that was chosen has a star."""
+    scored = next((one.scored_by for one in figures if one.scored_by), "")
+    header = ["round", "written by", "inputs", "written", "kept", "yield", "audited before (95%)", "audited (95%)"]
+    header += ["new 3-grams", "new", "distinct-2", "Vendi"] + ([scored] if scored else []) + ["tokens"]
+    table = [header]
+    for one in figures:
+        star = "*" if chosen and one.number == chosen else ""
+        novelty, diversity = one.novelty, one.diversity
+        line = [str(one.number), f"{clean(one.writer, 60)}{star}", count(one.inputs), count(one.generated)]
+        line += [count(one.kept), share(one.kept, one.generated)]
+        line += [graded(one.right_before, one.graded_before), graded(one.right, one.graded)]
+        line += [share(novelty.new_ngrams, novelty.ngrams) if novelty else NOTHING]
+        line += [share(novelty.new_outputs, novelty.outputs) if novelty else NOTHING]
+        line += [f"{diversity.distinct_2:.2f}" if diversity else NOTHING]
+        line += [f"{diversity.vendi:.1f}" if diversity else NOTHING]
+        if scored:
+            line.append(f"{one.score:.3f}" if one.score is not None else NOTHING)
+        table.append([*line, count(one.tokens) if one.tokens else NOTHING])
+    return table
+
+
+def dropped_table(figures: Sequence[RoundFigures]) -> Table:
+    """Outputs dropped of each round, by reason."""
+    reasons = list(dict.fromkeys(reason for one in figures for reason in one.dropped))
+    table = [["round", *reasons, "no reply"]]
+    for one in figures:
+        table.append([str(one.number), *(count(one.dropped.get(reason, 0)) for reason in reasons), count(one.failed)])
+    return table
+
+
+def progress_line(one: RoundFigures) -> str:
+    """A round in a line, for whoever watches."""
+    audited = f"   audited {graded(one.right, one.graded)}%" if one.graded else ""
+    reasons = " · ".join(f"{reason} {number:,}" for reason, number in one.dropped.items())
+    novelty = f"   {share(one.novelty.new_ngrams, one.novelty.ngrams)}% new 3-grams" if one.novelty else ""
+    return f"{one.writer}   kept {one.kept:,} of {one.generated:,}{audited}{novelty}   {reasons}".rstrip()
+
+
+def graded(right: int, n: int) -> str:
+    """ "25.0 [9.1, 52.2]", in percent; a dash of nothing."""
+    interval = wilson(right, n)
+    return accuracy_interval(right / n, interval.low, interval.high) if n else NOTHING
+
+
+def share(part: int, whole: int) -> str:
+    """A share in percent; a dash of nothing."""
+    return percent(part / whole) if whole else NOTHING
+
+
+def _sections(report: MultilevelReport) -> dict[str, Any]:
+    diversity = next((one.diversity for one in report.figures if one.diversity), None)
+    return {
+        "title": clean(report.title, 200),
+        "student": clean(report.student, 200),
+        "created": report.created.isoformat() if report.created else "",
+        "outcome": outcome_sentence(report),
+        "rounds": rounds_table(report.figures, report.chosen),
+        "dropped": dropped_table(report.figures),
+        "audited_by": clean(report.audited_by, 400),
+        "sample": diversity.of if diversity else 0,
+        "filters": [clean(one, 200) for one in report.filters],
+        "learn": "what every round before it kept" if report.learn == "all" else "what the last round kept",
+        "train_from": "the base model" if report.train_from == "base" else "the student before it",
+        "plots": _plots(report.figures),
+        "shown": [(number, _cases(cases)) for number, cases in enumerate(report.shown)],
+        "provenance": [(clean(k, 80), clean(v, 300)) for k, v in report.provenance.items()],
+        "config": clean(report.config, 60_000),
+        "command": clean(report.command, 2000),
+    }
+
+
+def _plots(figures: Sequence[RoundFigures]) -> list[tuple[str, Any]]:
+    """The yield of each round and, where there is an audit, its precision."""
+    drawn = [("Share of the outputs that passed the filters", [(o, o.kept, o.generated) for o in figures])]
+    if any(one.graded for one in figures):
+        drawn.append(
+            ("Share of right ones among audited outputs that passed", [(o, o.right, o.graded) for o in figures])
+        )
+    return [
+        (title, plots.intervals([_estimate(one, part, n) for one, part, n in some if n], title))
+        for title, some in drawn
+    ]
+
+
+def _estimate(one: RoundFigures, part: int, n: int) -> plots.Estimate:
+    interval = wilson(part, n)
+    return plots.Estimate(f"round {one.number}: {one.writer}", part / n, interval.low, interval.high)
+
+
+def _cases(cases: Sequence[Shown]) -> list[Mapping[str, str]]:
+    words = {True: "graded right", False: "graded wrong", None: ""}
+    return [
+        {
+            "input": clean(case.input, 600),
+            "output": clean(case.output, 600),
+            "verdict": clean(", ".join(p for p in (case.reason or "kept", words[case.right]) if p), 200),
+        }
+        for case in cases
+    ]

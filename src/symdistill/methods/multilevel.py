@@ -1,0 +1,294 @@
+"""`multilevel`: rounds of generate → filter → train, each from inputs nobody has written about before.
+
+The multilevel family of the survey (arXiv 2408.10210), in the shapes of Referee (Sclar et al. 2022, arXiv 2210.13800:
+summaries), Self-Instruct (Wang et al. 2022, arXiv 2212.10560: instructions), I2D2 (Bhagavatula et al. 2022, arXiv
+2212.09246) and Impossible Distillation (Jung et al. 2023, arXiv 2305.16635). Round 0 is the teacher's, or a file of
+pairs. Then, for round t = 1 … `rounds`:
+
+    train     student t learns what was kept: of every round before (`learn: all`) or of the last (`last`); from the
+              base model, or going on from student t-1 (`train_from`)
+    generate  student t writes `samples` outputs for each input of the round
+    filter    each output passes all filters, or is dropped with a reason (`curation.pairs`)
+    audit     a slice of the inputs, `audit.fraction`, is graded by something that does not select, and never learned
+
+Loss: CE(output) given the input, on what was kept.
+
+The rounds end when any of these holds (`stop_reason`), with s the round just judged:
+
+    drift      the mean score of what is kept rose by more than `score_rise` and its audited precision did not rise
+    precision  in s and in the round before it, audited precision gained less than `epsilon` over the best of the
+               students before; round 0, which another writer wrote, is not compared with
+    novelty    less than `min_novelty` of the word 3-grams of what is kept are new
+    diversity  distinct-2 of what is kept fell by more than `max_diversity_loss` below the most diverse round
+    budget     `rounds`, `max_items` or `max_tokens` are spent
+    nothing    no output was kept to learn from
+
+The student with the best audited accuracy of its own unfiltered outputs is the run's, the last of equals; the last one
+where nothing is audited.
+
+Departures. [?] The papers fix the number of rounds; the rules are ours. Referee also conditions on a length; here each
+`length` filter has one range. Self-Instruct writes an instruction and then its instances; here a round writes
+instructions. Diversity is compared on samples of one size, since distinct-n falls with the number of texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from symdistill.errors import DataError
+from symdistill.methods.base import Material, Method, MethodSettings
+from symdistill.prompts.pairs import INPUT, pair_messages
+from symdistill.records import AnswerType, Example, Message, TrainingExample
+from symdistill.settings import Settings
+
+Stop = Literal["drift", "precision", "novelty", "diversity", "nothing kept", "rounds", "items", "tokens"]
+
+_A_FILTER = "the name of a filter or a group of keys with `name`"
+
+
+class InventSettings(Settings):
+    """A model that writes new texts after being shown some: `shown` of them each time, `own` of which are of its own
+    making where earlier rounds kept so many."""
+
+    seeds: Path
+    shown: PositiveInt = 6
+    own: int = Field(default=2, ge=0)
+
+
+class AuditSettings(Settings):
+    """Who grades the slice that is cut apart.
+
+    `gold`: the inputs' answers. `labels`: people, in a file of rows with `input`, `output` and `label`. `filter`: a
+    filter that does not select. `model`: a model that is asked `question`; `auditor` holds keys of `teacher` for it.
+    """
+
+    by: Literal["gold", "labels", "filter", "model"]
+    fraction: float = Field(default=0.2, gt=0, lt=1)
+    labels: Path | None = None
+    filter: Mapping[str, Any] | None = Field(default=None, description=_A_FILTER)
+    question: str | None = None
+    auditor: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        """`filter: steps` means `filter: {name: steps}`."""
+        if isinstance(data, Mapping) and isinstance(data.get("filter"), str):
+            data = {**data, "filter": {"name": data["filter"]}}
+        return data
+
+    @model_validator(mode="after")
+    def _names_its_judge(self) -> AuditSettings:
+        wanted = {"labels": "labels", "filter": "filter", "model": "question"}
+        for by, key in wanted.items():
+            if self.by == by and getattr(self, key) is None:
+                raise ValueError(f"`by: {by}` needs `{key}`")
+            if self.by != by and getattr(self, key) is not None:
+                raise ValueError(f"`{key}` has no meaning with `by: {self.by}`")
+        if self.auditor and self.by != "model":
+            raise ValueError(f"`auditor` has no meaning with `by: {self.by}`")
+        return self
+
+
+class StopSettings(Settings):
+    """When the rounds end; see the module's text."""
+
+    epsilon: float = Field(default=0.01, ge=0, lt=1)
+    min_novelty: float = Field(default=0.1, ge=0, le=1)
+    max_diversity_loss: float = Field(default=0.1, gt=0, le=1)
+    score_rise: float = Field(default=0.02, ge=0, lt=1)
+    max_items: PositiveInt | None = None
+    """Outputs written in all, the teacher's among them."""
+    max_tokens: PositiveInt | None = None
+    """Tokens written in all."""
+
+
+class MultilevelSettings(Settings):
+    """The `multilevel` section, which stands instead of `task` and `methods`."""
+
+    inputs: Path | None = None
+    """Texts to write about, cut into rounds: rows with `text` (and `answer`), or a .txt file with one a line."""
+    invent: InventSettings | None = None
+    """No inputs: a model writes texts like some it is shown."""
+    seeds: Path | None = None
+    """Rows with `input` and `output` that are round 0, so that no teacher is asked."""
+    demonstrations: Path | None = None
+    """Rows with `input` and `output` that the teacher is shown first."""
+    request: str | None = None
+    """What teacher and student read, with the input at `{input}`; None: the input alone, or the wording of prompts/
+    for texts that are invented."""
+    take: Literal["all", "first_line"] = "all"
+    """What of a reply is the output; of a first line without its number in a list and its quotation marks."""
+    rounds: int = Field(default=2, ge=1, le=50)
+    per_round: PositiveInt | None = None
+    """Inputs of a round; None: all there are, spread evenly."""
+    samples: PositiveInt = 1
+    """Outputs for an input."""
+    temperature: float = Field(default=0.8, ge=0, le=5, allow_inf_nan=False)
+    """Of the students; `teacher` says how the teacher writes."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: PositiveInt = 256
+    learn: Literal["all", "last"] = "all"
+    train_from: Literal["base", "previous"] = "base"
+    filters: tuple[Mapping[str, Any], ...] = Field(default=(), description=f"a list of filters, each {_A_FILTER}")
+    audit: AuditSettings | None = None
+    answer_type: AnswerType = "number"
+    """Of the inputs' answers, where an audit by `gold` reads them."""
+    stop: StopSettings = StopSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        """`- length` means `- {name: length}`."""
+        if isinstance(data, Mapping) and isinstance(data.get("filters"), (list, tuple)):
+            data = {**data, "filters": [{"name": f} if isinstance(f, str) else f for f in data["filters"]]}
+        return data
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> MultilevelSettings:
+        if (self.inputs is None) == (self.invent is None):
+            raise ValueError("one of `inputs` and `invent` is needed, and not both")
+        if self.invent is not None:
+            for key in ("seeds", "demonstrations"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"`{key}` has no meaning with `invent`, which has `invent.seeds`")
+            if self.per_round is None:
+                raise ValueError("`invent` needs `per_round`: how many texts are to be written in a round")
+            if self.audit is not None and self.audit.by == "gold":
+                raise ValueError("what is invented has no gold answer: `audit.by: gold` needs `inputs`")
+        if self.request is not None and INPUT not in self.request:
+            raise ValueError(f"`request` must hold {INPUT}")
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("`samples` above 1 at `temperature` 0 would all be the same")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a model is to write about. `shown` names the texts an invented input was put together from."""
+
+    id: str
+    text: str
+    answer: str | None = None
+    shown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the stop rules look at, of one round. None where it is not known.
+
+    `precision` is the audited share of right ones among what was kept, `score` its mean score by the first filter that
+    gives one. `generated` and `tokens` are of this round alone.
+    """
+
+    kept: int
+    generated: int
+    tokens: int
+    precision: float | None = None
+    novelty: float | None = None
+    diversity: float | None = None
+    score: float | None = None
+
+
+def stop_reason(standings: Sequence[Standing], rounds: int, limits: StopSettings) -> Stop | None:
+    """Why the rounds end with the last of these, round 0 first; None where they go on. See the module's text."""
+    last = standings[-1]
+    if drifts(standings, limits.score_rise):
+        return "drift"
+    if gains_nothing(standings[1:], limits.epsilon):
+        return "precision"
+    if last.novelty is not None and last.novelty < limits.min_novelty:
+        return "novelty"
+    if narrows(standings, limits.max_diversity_loss):
+        return "diversity"
+    if not last.kept:
+        return "nothing kept"
+    if len(standings) > rounds:
+        return "rounds"
+    if limits.max_items is not None and sum(one.generated for one in standings) >= limits.max_items:
+        return "items"
+    if limits.max_tokens is not None and sum(one.tokens for one in standings) >= limits.max_tokens:
+        return "tokens"
+    return None
+
+
+def drifts(standings: Sequence[Standing], rise: float) -> bool:
+    """Whether the score of the last round rose by more than `rise` over the round before, and its audited precision did
+    not rise: what learning to please a critic looks like."""
+    if len(standings) < 2:
+        return False
+    before, last = standings[-2:]
+    if None in (before.score, last.score, before.precision, last.precision):
+        return False
+    assert before.score is not None
+    assert last.score is not None
+    assert before.precision is not None
+    assert last.precision is not None
+    return last.score - before.score > rise and last.precision <= before.precision
+
+
+def gains_nothing(standings: Sequence[Standing], epsilon: float) -> bool:
+    """Whether the last two audited of these rounds gained less than `epsilon` each over the best audited before it."""
+    known = [one.precision for one in standings if one.precision is not None]
+    if len(known) < 3 or standings[-1].precision is None:
+        return False
+    gains = [known[at] - max(known[:at]) for at in (len(known) - 2, len(known) - 1)]
+    return max(gains) < epsilon
+
+
+def narrows(standings: Sequence[Standing], loss: float) -> bool:
+    """Whether the last round's diversity lies more than `loss` below that of the most diverse round."""
+    known = [one.diversity for one in standings if one.diversity is not None]
+    last = standings[-1].diversity
+    return last is not None and max(known) - last > loss
+
+
+def chosen_student(accuracies: Sequence[float | None]) -> int:
+    """The number of the run's student, from the audited accuracy of each one's unfiltered outputs, student 1 first: the
+    best one, the last of equals and where nothing is audited. 0 where there is no student."""
+    best = 0
+    for number, accuracy in enumerate(accuracies, 1):
+        before = accuracies[best - 1] if best else None
+        if before is None or (accuracy is not None and accuracy >= before):
+            best = number
+    return best
+
+
+def check_fresh(earlier: Sequence[Input], inputs: Sequence[Input]) -> None:
+    """Raise DataError where an input is one of an earlier round, by its id or by its text."""
+    ids, texts = {one.id for one in earlier}, {_same(one) for one in earlier}
+    for one in inputs:
+        if one.id in ids or _same(one) in texts:
+            raise DataError(
+                f"The input {one.id} was used in an earlier round.", "Every round needs inputs of its own: add some."
+            )
+
+
+def _same(one: Input) -> str:
+    return " ".join(one.text.casefold().split())
+
+
+class Round(Method):
+    """What one student learns and reads: pairs of an input and an output."""
+
+    def __init__(self, label: str, request: str, *, student_instruction: str = "") -> None:
+        settings = MethodSettings(name="multilevel", label=label)
+        super().__init__(settings, student_instruction=student_instruction)
+        self._request = request
+
+    def prompt(self, example: Example) -> tuple[Message, ...]:
+        """The input in the run's request, behind the student's instruction: in training and in generation alike."""
+        return pair_messages(self.student_instruction, self._request, example.question)
+
+    def training_examples(self, material: Material) -> list[TrainingExample]:
+        """One example for each text that stands in `Example.rationales`."""
+        return [
+            TrainingExample(example.id, self.prompt(example), output)
+            for example in material.examples
+            for output in example.rationales
+        ]

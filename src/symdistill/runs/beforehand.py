@@ -1,0 +1,78 @@
+"""What would fail only after a teacher was paid or a student trained, and can be known before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from symdistill.errors import ConfigError
+from symdistill.knowledge.base import KnowledgeBase
+from symdistill.knowledge.instances import own_items
+from symdistill.methods.nesycd import Nesycd
+from symdistill.methods.skintern import Skintern
+from symdistill.models.settings import TeacherSettings
+from symdistill.records import Sampling
+
+if TYPE_CHECKING:
+    from symdistill.runs.workspace import Workspace
+
+_LEAST_TOKENS = 2
+"""Of a reply in two stretches: one of each."""
+
+
+def check_beforehand(work: Workspace) -> None:
+    """Raises ConfigError where a selection has nothing to go by, a reply no room, or a given base no notes."""
+    _check_selection(work)
+    _check_room(work)
+    _check_given_notes(work)
+
+
+def _check_selection(work: Workspace) -> None:
+    """`likelihood` ranks replies by log-probabilities, which a teacher gives where it is asked for them."""
+    asked = [(work.config.curation_for(method), work.config.teacher_for(method)) for method in work.learners]
+    for curation, teacher in asked if work.methods else [(work.config.curation, work.config.teacher)]:
+        if curation.select == "likelihood" and (problem := _without_logprobs(teacher)):
+            raise ConfigError(
+                f"`curation.select: likelihood` needs token log-probabilities, and {problem[0]}.", problem[1]
+            )
+
+
+def _without_logprobs(teacher: TeacherSettings) -> tuple[str, str] | None:
+    if teacher.model == "dataset":
+        return "rationales that the rows carry have none", "Choose another `curation.select`."
+    if not teacher.logprobs:
+        return "`teacher.logprobs` is false", "Set `teacher.logprobs: true`, or choose another `curation.select`."
+    return None
+
+
+def _check_room(work: Workspace) -> None:
+    for method in (one for one in work.methods if one.asks_student):
+        limit = work.config.evaluation_for(method).max_new_tokens
+        if limit < _LEAST_TOKENS and method.sampling(Sampling()).then:
+            raise ConfigError(
+                f"{method.label} answers in two stretches, and `evaluation.max_new_tokens` is {limit}.",
+                f"Set it to {_LEAST_TOKENS} or more; a rationale takes some 100.",
+            )
+
+
+def _check_given_notes(work: Workspace) -> None:
+    """A base from elsewhere (`knowledge.path`) has to hold notes about the training questions where these are learned
+    with their own."""
+    path, retrieval = work.config.knowledge.path, work.config.knowledge.retrieval
+    learners = [m for m in work.methods if (isinstance(m, Skintern) and m.kinds) or _learns_its_own(m)]
+    if path is None or not learners:
+        return
+    with KnowledgeBase(path, create=False, report=work.progress.note) as base:
+        items = base.items()
+    for method in learners:
+        kinds = method.kinds if isinstance(method, Skintern) else retrieval.kinds
+        if not own_items(items, work.task.train, kinds, leaking=not retrieval.exclude_leaking):
+            held = f"none of its {len(items):,} active items came from a training question" if items else "it is empty"
+            raise ConfigError(
+                f"{method.label} trains with the notes about each question, and {path} (`knowledge.path`) has none to "
+                f"show: {held}.",
+                "Name the base of a run on these questions, or leave `knowledge.path` out to have notes written.",
+            )
+
+
+def _learns_its_own(method: object) -> bool:
+    return isinstance(method, Nesycd) and method.settings.train_knowledge == "own"

@@ -1,0 +1,122 @@
+"""A critic of a graph: trained on labels, judged on those it has not seen, kept beside the graph.
+
+critic/critic.json, weights.npz    the critic (see `training.critic`)
+critic/report.json                 what it is worth on held-out labels, and what it was trained on
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symdistill.content import content_key
+from symdistill.errors import DataError
+from symdistill.evaluation.critic_metrics import critic_figures
+from symdistill.knowledge.triples import Schema, Triple
+from symdistill.runs.directory import forget, write_json
+from symdistill.students.settings import StudentSettings
+from symdistill.training.critic import Critic, fit_critic, threshold_for
+from symdistill.training.critic_features import open_features
+from symdistill.training.critic_labels import Labelled, text_of
+from symdistill.training.settings import CriticSettings
+
+REPORT = "report.json"
+RECALLS = (0.5, 0.8, 0.95)
+"""Shares of good validation labels whose thresholds a report shows beside the one that was chosen."""
+
+
+@dataclass(frozen=True)
+class TrainedCritic:
+    """A critic, and its report: `held_out` is `CriticFigures.to_dict`, `sides` the labels of each part of them."""
+
+    critic: Critic
+    report: dict[str, Any]
+    again: bool = False
+    """Whether it had been trained before."""
+
+
+def train_critic(
+    labelled: Sequence[Labelled],
+    settings: CriticSettings,
+    directory: Path,
+    *,
+    student: StudentSettings | None = None,
+    seed: int = 0,
+) -> TrainedCritic:
+    """Train a critic, measure it on held-out labels, and write both to `directory`; or find it there.
+
+    Raises:
+        DataError: the labels will not do. PrerequisiteError, UnusableModel: what its features need is not there.
+    """
+    facts = [[one.text, one.good, one.group] for one in labelled]
+    weights = open_features(settings.features, layers=settings.layers, student=student).identity
+    asked = [facts, settings.model_dump(mode="json"), weights, seed]
+    key = content_key("c2", asked)
+    if found := _trained(directory, key):
+        return found
+    critic, sides = fit_critic(labelled, settings, student=student, seed=seed)
+    validation, held_out = sides["validation"], sides["held_out"]
+    known = critic.probabilities([one.text for one in validation])
+    good = np.array([one.good for one in validation], dtype=bool)
+    figures = critic_figures(
+        critic.probabilities([one.text for one in held_out]).tolist(),
+        [one.good for one in held_out],
+        [one.group for one in held_out],
+        critic.threshold,
+        others=[threshold_for(known, good, recall) for recall in RECALLS],
+        seed=seed,
+    )
+    notes = []
+    if critic.slope == 0:
+        notes.append("On the validation labels its scores foretell nothing: every text has the same probability.")
+    if figures.chosen.gain is None:
+        notes.append("It passes no held-out text.")
+    elif not figures.chosen.raises_precision:
+        notes.append("That it raises precision is not shown: the interval of the gain includes 0.")
+    report = {
+        "key": key,
+        "settings": settings.model_dump(mode="json"),
+        "l2": critic.l2,
+        "sides": {name: _counts(side) for name, side in sides.items()},
+        "held_out": figures.to_dict(),
+        "recalls": list(RECALLS),
+        "notes": notes,
+    }
+    forget(directory / REPORT)  # it speaks of the critic that is replaced now
+    critic.save(directory)
+    write_json(directory / REPORT, report)
+    return TrainedCritic(critic, report)
+
+
+def score_triples(critic: Critic, triples: Iterable[Triple], schema: Schema) -> list[Triple]:
+    """The triples with what the critic thinks of them as their confidence. Raises DataError."""
+    given = list(triples)
+    said = critic.probabilities([text_of(triple, schema) for triple in given])
+    return [replace(triple, confidence=float(p)) for triple, p in zip(given, said, strict=True)]
+
+
+def read_report(directory: Path) -> dict[str, Any]:
+    """The report of a critic that was trained. Raises DataError."""
+    path = directory / REPORT
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"Cannot read {path}: {error}.", "Train the critic again.") from None
+    return report
+
+
+def _trained(directory: Path, key: str) -> TrainedCritic | None:
+    if not (directory / REPORT).exists():
+        return None
+    report = read_report(directory)
+    return TrainedCritic(Critic.load(directory), report, again=True) if report.get("key") == key else None
+
+
+def _counts(labelled: Sequence[Labelled]) -> dict[str, int]:
+    good = sum(one.good for one in labelled)
+    return {"good": good, "bad": len(labelled) - good, "heads": len({one.group for one in labelled})}

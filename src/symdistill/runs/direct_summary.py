@@ -1,0 +1,189 @@
+"""What a `direct` run came to, as plain values: metrics.json, which its page and the terminal are made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from symdistill.evaluation.direct_metrics import (
+    Completed,
+    Difference,
+    Mean,
+    differences,
+    distance,
+    mean_of,
+    shares_by,
+    variety,
+)
+from symdistill.knowledge.triples import Triple
+from symdistill.knowledge.triples.normalise import normal
+from symdistill.runs.direct_graph import Graph
+from symdistill.runs.direct_students import TEACHER, Judged, Trained
+from symdistill.training.critic_labels import text_of
+
+_CARD = ("examples", "steps", "epochs", "final_loss", "weights_sha256", "smoke_check")
+
+
+def summary(graph: Graph, students: Sequence[Trained], judged: Judged, *, items: int, seed: int) -> dict[str, Any]:
+    """All figures of the run."""
+    by = judged.judges[-1]  # the judge where there is one, else the critic itself
+    labels = [student.label for student in students]
+    return {
+        "family": "direct",
+        "graph": {
+            "schema": graph.schema.name,
+            "heads": len({t.fact[0] for t in graph.triples}),
+            "written": len(graph.written),
+            "lost": dict(graph.lost),
+            "triples": len(graph.triples),
+            "accepted": len(graph.accepted),
+            "knowledge_items": items,
+        },
+        "critic": graph.critic.report,
+        "judge": graph.judge.report if graph.judge else None,
+        "judged_by": by,
+        "held_out": {"pairs": len(judged.pairs), "heads": len({normal(head) for head, _ in judged.pairs})},
+        "reference": {"triples": len(judged.reference), "heads": len({t.fact[0] for t in judged.reference})},
+        "arms": [_arm(graph, student, judged, seed) for student in students],
+        "teacher": _teacher(judged, seed),
+        "differences": [asdict(one) | {"shown": one.shown} for one in _differences(labels, judged, by, seed)],
+        "skew": _skew(graph, judged, "filtered" if "filtered" in labels else labels[0], by),
+        "notes": [*graph.notes, *_notes(graph)],
+    }
+
+
+def _arm(graph: Graph, student: Trained, judged: Judged, seed: int) -> dict[str, Any]:
+    rows = judged.completed[student.label]
+    known = {label.triple.fact: label.good for label in graph.labels if label.triple}
+    named = [known[fact] for row in rows if (fact := Triple(row.head, row.relation, row.tail).fact) in known]
+    heads = [normal(row.head) for row in rows]
+    compared = [row for row in rows if row.references]
+    beside = [normal(row.head) for row in compared]
+    found: dict[str, Any] = {"label": student.label, **{name: student.card.get(name) for name in _CARD}}
+    found |= {
+        "accepted": {name: _mean([row.accepted[name] for row in rows], heads, seed) for name in judged.judges},
+        "labelled": {"n": len(named), "good": sum(named)},
+        "silent": sum(not row.tail for row in rows),
+        **variety([row.tail for row in rows if row.tail]),
+        "rouge_l": _mean([row.rouge_l for row in compared], beside, seed),
+        "exact": _mean([row.exact for row in compared], beside, seed),
+        "loss": None,
+    }
+    if losses := judged.losses.get(student.label):
+        found["loss"] = _mean(losses, [t.fact[0] for t in judged.reference], seed)
+    return found
+
+
+def _teacher(judged: Judged, seed: int) -> dict[str, Any]:
+    """The teacher's own tails for the same heads and relations, where it was asked for them."""
+    rows = [row for row in judged.completed[TEACHER] if row.tail]
+    compared = [row for row in rows if row.references]
+    return {
+        "accepted": {
+            name: _mean([row.accepted[name] for row in rows], [normal(row.head) for row in rows], seed)
+            for name in judged.judges
+        },
+        **variety([row.tail for row in rows]),
+        "rouge_l": _mean([row.rouge_l for row in compared], [normal(row.head) for row in compared], seed),
+        "exact": _mean([row.exact for row in compared], [normal(row.head) for row in compared], seed),
+    }
+
+
+def _differences(labels: Sequence[str], judged: Judged, by: str, seed: int) -> list[Difference]:
+    """Filtered triples against as many at random, which tells the critic's effect from that of fewer triples, against
+    all of them, and against parts of them."""
+    pairs = [("filtered", "random"), ("filtered", "all")]
+    pairs += [("filtered", label) for label in labels if label.startswith("filtered-")]
+    rows = {label: judged.completed[label] for label in labels}
+    heads = [normal(head) for head, _ in judged.pairs]
+    said = {label: [float(row.accepted[by]) for row in found] for label, found in rows.items()}
+    found = differences(f"accepted by the {by}", said, heads, pairs, seed)
+    if judged.reference:
+        compared = [place for place, row in enumerate(rows[labels[0]]) if row.references]
+        overlap = {label: [one[place].rouge_l for place in compared] for label, one in rows.items()}
+        found += differences("ROUGE-L", overlap, [heads[place] for place in compared], pairs, seed)
+        about = [t.fact[0] for t in judged.reference]
+        found += differences("loss on the reference", judged.losses, about, pairs, seed)
+    return found
+
+
+def _skew(graph: Graph, judged: Judged, label: str, by: str) -> dict[str, Any]:
+    """How relations and verdicts are spread in what the teacher wrote, in what passed and in what a student writes, of
+    the heads and relations that students were asked about."""
+    asked = {(normal(head), relation) for head, relation in judged.pairs}
+    passed = {t.id for t in graph.accepted}
+    teacher = [t for t in graph.triples if (normal(t.head), t.relation) in asked]
+    kept = [t for t in teacher if t.id in passed]
+    judge = (graph.judge if by == "judge" and graph.judge else graph.critic).critic
+    verdicts = dict(
+        zip((t.id for t in teacher), judge.accepts([text_of(t, graph.schema) for t in teacher]), strict=True)
+    )
+    student = [row for row in judged.completed[label] if row.tail]
+    spread = {
+        "teacher": shares_by([t.relation for t in teacher if verdicts[t.id]]),
+        "graph": shares_by([t.relation for t in kept if verdicts[t.id]]),
+        "student": shares_by([row.relation for row in student if row.accepted[by]]),
+    }
+    good = {
+        "teacher": _good_by([(t.relation, verdicts[t.id]) for t in teacher]),
+        "graph": _good_by([(t.relation, verdicts[t.id]) for t in kept]),
+        "student": _good_by([(row.relation, row.accepted[by]) for row in student]),
+    }
+    relations = sorted({relation for _, relation in asked}, key=list(graph.schema.relations).index)
+    return {
+        "student": label,
+        "relations": [
+            {
+                "relation": relation,
+                **{f"share_{name}": spread[name].get(relation, 0.0) for name in spread},
+                **{f"good_{name}": good[name].get(relation) for name in good},
+            }
+            for relation in relations
+        ],
+        "teacher_to_graph": distance(spread["teacher"], spread["graph"]),
+        "graph_to_student": distance(spread["graph"], spread["student"]),
+        "teacher_to_student": distance(spread["teacher"], spread["student"]),
+    }
+
+
+def _good_by(verdicts: Sequence[tuple[str, bool]]) -> dict[str, float]:
+    total = Counter(relation for relation, _ in verdicts)
+    good = Counter(relation for relation, verdict in verdicts if verdict)
+    return {relation: good[relation] / count for relation, count in total.items()}
+
+
+def _notes(graph: Graph) -> list[str]:
+    found = []
+    if graph.judge is None:
+        found.append(
+            "The critic that chose the triples also judges what students write, so the share it accepts flatters the "
+            "student of the filtered triples; `direct.judge` names a second one."
+        )
+    labelled = {label.triple.fact[0] for label in graph.labels if label.triple}
+    if labelled and not labelled & {t.fact[0] for t in graph.triples}:
+        found.append("No labelled head is in the graph: what the critic is worth was measured on other heads.")
+    for name, critic in (("critic", graph.critic), ("judge", graph.judge)):
+        found += [f"The {name}: {note}" for note in critic.report["notes"]] if critic else []
+    return found
+
+
+def _mean(values: Sequence[float], heads: Sequence[str], seed: int) -> dict[str, Any] | None:
+    found: Mean | None = mean_of([float(value) for value in values], heads, seed)
+    return asdict(found) if found else None
+
+
+def rows_to_show(completed: Mapping[str, Sequence[Completed]], most: int) -> list[dict[str, Any]]:
+    """Some heads and relations with what everybody wrote, evenly spread."""
+    count = len(next(iter(completed.values()), ()))
+    places = sorted({round(step * (count - 1) / max(most - 1, 1)) for step in range(min(most, count))})
+    return [
+        {
+            "head": completed[TEACHER][place].head,
+            "relation": completed[TEACHER][place].relation,
+            "references": list(completed[TEACHER][place].references)[:3],
+            "tails": [(label, rows[place].tail, dict(rows[place].accepted)) for label, rows in completed.items()],
+        }
+        for place in places
+    ]

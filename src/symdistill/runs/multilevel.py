@@ -1,0 +1,365 @@
+"""The family `multilevel`: rounds of generate → filter → train, each from inputs of its own.
+
+Every reply is in the store, every student is found again by what it was trained on, and the rest is computed from
+those: whenever the process ends, the same command goes on where it was. What was found is written anew after each
+round:
+
+lineage.jsonl   every output: its round, input, writer and request, its scores, why it was dropped, how it was graded
+kept.jsonl      what is learned, in the form of `seeds`        audit.jsonl    the graded slice, in the form of `labels`
+rounds.json     each round in figures                         rounds/student-N/  the students
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from symdistill import content
+from symdistill.curation.pairs import Pair, Sieve, Verdict, filter_name
+from symdistill.errors import ConfigError, DataError
+from symdistill.evaluation.multilevel_metrics import RoundFigures
+from symdistill.evaluation.report_multilevel import outcome_sentence, progress_line, rounds_table
+from symdistill.evaluation.tables import plain_text
+from symdistill.methods import Material
+from symdistill.methods.multilevel import (
+    Input,
+    MultilevelSettings,
+    Round,
+    Standing,
+    Stop,
+    chosen_student,
+    stop_reason,
+)
+from symdistill.models.base import LanguageModel
+from symdistill.models.registry import load_teacher
+from symdistill.prompts import wording
+from symdistill.prompts.pairs import INPUT, NEW_TEXTS, first_line, pair_messages
+from symdistill.records import Completion, Example, Request, Sampling
+from symdistill.runs.multilevel_filters import audit_filter, build_filters
+from symdistill.runs.multilevel_inputs import Sources, audited_inputs, inputs_of_round, read_sources
+from symdistill.runs.multilevel_judges import Grades, audited_by, build_scorers, check_judges, grader
+from symdistill.runs.multilevel_writing import Outcome, figures_of, report_rounds, write_rounds
+from symdistill.runs.reinforcing import asking
+from symdistill.runs.teaching import teacher_price, teacher_sampler
+from symdistill.runs.workspace import Workspace
+from symdistill.sampling.estimate import Estimate, estimate
+
+_NO_MEANING = ("demonstrations", "show_answer", "logprobs")
+
+
+def section_of(work: Workspace) -> MultilevelSettings:
+    """The section of the configuration. Raises ConfigError where there is none."""
+    if work.config.multilevel is None:
+        raise ConfigError("The configuration has no `multilevel` section.", "Add one.")
+    return work.config.multilevel
+
+
+def check_multilevel(work: Workspace) -> str:
+    """What is there, in a line. Raises ConfigError, DataError or PrerequisiteError for what would stop the run later;
+    asks nobody and writes nothing."""
+    from symdistill.students.loading import check_student
+
+    settings = section_of(work)
+    for key in _NO_MEANING:
+        if getattr(work.config.teacher, key):
+            raise ConfigError(
+                f"`teacher.{key}` has no meaning in a run of `multilevel`.",
+                "Show the teacher pairs with `multilevel.demonstrations`." if key == _NO_MEANING[0] else "Take it out.",
+            )
+    if work.config.training.early_stopping_patience:
+        raise ConfigError(
+            "`training.early_stopping_patience` has no meaning in a run of `multilevel`: there are no dev questions.",
+            "Take it out; `multilevel.stop` ends the rounds.",
+        )
+    check_judges(work, settings)
+    sources = read_sources(settings, work.config.seed)
+    _check_answers(settings, sources)
+    if not sources.seeds and work.config.teacher.model in (None, "dataset"):
+        raise ConfigError(
+            "No teacher is named that could write round 0.",
+            "Set `teacher.model`, for example openai:gpt-4o-mini, or `multilevel.seeds` to a file of pairs.",
+        )
+    check_student(work.config.student)
+    labels = settings.audit.labels if settings.audit else None
+    return f"{sources.line}   no labels yet at {labels}" if labels and not labels.exists() else sources.line
+
+
+def price_multilevel(work: Workspace) -> Estimate | None:
+    """What round 0 may cost at most; None where no teacher is asked."""
+    settings = section_of(work)
+    sources = read_sources(settings, work.config.seed)
+    if settings.audit is not None and settings.audit.by == "model":
+        work.progress.note(
+            " audit      the model that grades is asked once for each output of the audited slice, beside"
+        )
+    if sources.seeds:
+        return None
+    inputs = inputs_of_round(settings, sources, 0, [], [], work.config.seed)
+    model = load_teacher(work.config.teacher)
+    there = work.config.store or work.directory.store
+    return estimate(
+        [request for request, _ in _teacher_requests(work, model, settings, sources, inputs)],
+        work.store if there.exists() else None,
+        model,
+        price=teacher_price(work),
+        retry_failures=work.config.teacher.retry_failures,
+    )
+
+
+def run_multilevel(work: Workspace) -> str:
+    """Run the rounds as far as they are not, choose a student, and write the report. What the terminal shows.
+
+    Raises:
+        DataError: round 0 keeps nothing, or there are no fresh inputs. TrainingError: training went wrong.
+        BudgetExhausted, ServerUnreachable, AccessDenied, Interrupted: everything bought so far is stored.
+    """
+    settings = section_of(work)
+    sources = read_sources(settings, work.config.seed)
+    filters = build_filters(settings)
+    known = [(one.id, one.text) for one in sources.invented_from]
+    sieve = Sieve(filters, build_scorers(filters), known)
+    grade = grader(work, settings) if settings.audit else None
+    outcomes: list[Outcome] = []
+    places: list[Path] = []
+    while True:
+        number = len(outcomes)
+        outcome = _written(work, settings, sources, outcomes, places[-1] if places else None)
+        verdicts = sieve.judge(outcome.pairs)
+        grades = _graded(outcome.pairs, verdicts, grade) if grade else {}
+        outcomes.append(dataclasses.replace(outcome, verdicts=tuple(verdicts), grades=grades))
+        figures = figures_of(work, outcomes, known)
+        work.progress.note(f" round {number:<5}{progress_line(figures[-1])}")
+        reason = stop_reason(standings(figures), settings.rounds, settings.stop)
+        if reason is not None:
+            return _finish(work, settings, outcomes, figures, places, reason)
+        write_rounds(work, outcomes, figures)
+        places.append(train_round(work, settings, outcomes, places))
+
+
+def standings(figures: Sequence[RoundFigures]) -> list[Standing]:
+    """What the rounds are stopped by."""
+    return [
+        Standing(
+            kept=one.learned,
+            generated=one.generated,
+            tokens=one.tokens,
+            precision=one.precision,
+            novelty=one.novelty.share if one.novelty else None,
+            diversity=one.diversity.distinct_2 if one.diversity else None,
+            score=one.score,
+        )
+        for one in figures
+    ]
+
+
+def train_round(work: Workspace, settings: MultilevelSettings, outcomes: Sequence[Outcome], places: list[Path]) -> Path:
+    """The student of the next round, trained or found, on what was kept so far."""
+    from symdistill.runs.learning import train_student
+
+    number = len(places) + 1
+    method = Round(f"student-{number}", request_of(settings), student_instruction=work.config.student.instruction)
+    learned = [pair for outcome in (outcomes if settings.learn == "all" else outcomes[-1:]) for pair in outcome.learned]
+    by_input: dict[str, list[Pair]] = {}
+    for pair in learned:
+        by_input.setdefault(pair.input_id, []).append(pair)
+    examples = [
+        Example(name, pairs[0].input, rationales=tuple(pair.output for pair in pairs))
+        for name, pairs in by_input.items()
+    ]
+    start = None
+    if settings.train_from == "previous" and places:
+        start = work.config.student.model_copy(update={"model": str(places[-1])})
+    material = Material(examples=examples, seed=work.config.seed)
+    target = work.directory.round("student", number)
+    return train_student(work, method, material, method.training_examples(material), target=target, start=start)
+
+
+def request_of(settings: MultilevelSettings) -> str:
+    """What stands around an input."""
+    if settings.request is not None:
+        return settings.request
+    return wording(NEW_TEXTS) if settings.invent else INPUT
+
+
+def _check_answers(settings: MultilevelSettings, sources: Sources) -> None:
+    """Raises DataError where answers are to be compared with, and inputs have none."""
+    wanting = "the audit by `gold`" if settings.audit and settings.audit.by == "gold" else ""
+    comparing = [one for one in (*build_filters(settings), audit_filter(settings)) if one and one.needs_answers]
+    if comparing:
+        wanting = f"the filter `{filter_name(comparing[0])}`"
+    inputs = [one for some in sources.rounds for one in some] + [one for one, _ in sources.seeds]
+    lacking = "that is invented" if settings.invent else next((one.id for one in inputs if one.answer is None), None)
+    if wanting and lacking is not None:
+        raise DataError(
+            f"{wanting[0].upper()}{wanting[1:]} compares with answers, and the input {lacking} has none.",
+            "Add `answer` to every row, or take it out.",
+        )
+
+
+def _written(
+    work: Workspace, settings: MultilevelSettings, sources: Sources, outcomes: Sequence[Outcome], place: Path | None
+) -> Outcome:
+    """The outputs of the next round, as its writer left them."""
+    number, seed = len(outcomes), work.config.seed
+    earlier = [one for outcome in outcomes for one in outcome.inputs]
+    fraction = settings.audit.fraction if settings.audit else 0.0
+    if number == 0 and sources.seeds:
+        inputs = list({one.id: one for one, _ in sources.seeds}.values())
+        audited = audited_inputs(inputs, fraction, seed) if fraction else set()
+        pairs = [
+            Pair(f"0-{at}", 0, one.id, one.text, output, one.answer, one.id in audited)
+            for at, (one, output) in enumerate(sources.seeds)
+        ]
+        return Outcome(0, f"file {settings.seeds.name if settings.seeds else ''}", tuple(inputs), tuple(pairs))
+    kept = [pair for outcome in outcomes for pair in outcome.learned]
+    inputs = inputs_of_round(settings, sources, number, kept, earlier, seed)
+    audited = audited_inputs(inputs, fraction, seed) if fraction else set()
+    if place is None:
+        model = load_teacher(work.config.teacher)
+        requests = _teacher_requests(work, model, settings, sources, inputs)
+        writer = f"teacher {model.name}"
+        with teacher_sampler(work, model) as sampler:
+            replies = sampler.sample([request for request, _ in requests], stage=f"round {number}").completions
+    else:
+        writer = f"student {number}"
+        with asking(work, place) as (sampler, name):
+            requests = _student_requests(work, name, settings, inputs)
+            replies = sampler.sample([request for request, _ in requests], stage=f"round {number}").completions
+    pairs = _pairs(settings, number, requests, replies, audited)
+    got = [replies[key] for key in dict.fromkeys(request.key for request, _ in requests) if key in replies]
+    return Outcome(
+        number,
+        writer,
+        tuple(inputs),
+        tuple(pairs),
+        failed=len(requests) - len(pairs),
+        tokens=sum(reply.completion_tokens for reply in got),
+        cost_usd=sum(reply.cost_usd for reply in got),
+    )
+
+
+def _teacher_requests(
+    work: Workspace, model: LanguageModel, settings: MultilevelSettings, sources: Sources, inputs: Sequence[Input]
+) -> list[tuple[Request, Input]]:
+    teacher = work.config.teacher
+    sampling = Sampling(
+        temperature=teacher.temperature,
+        max_tokens=teacher.max_tokens,
+        top_p=teacher.top_p,
+        top_k=teacher.top_k,
+        seed=work.config.seed,
+        stop=teacher.stop,
+    )
+    instruction = work.config.student.instruction if teacher.instruction is None else teacher.instruction
+    request, samples = request_of(settings), range(teacher.samples or settings.samples)
+    return [
+        (made, one)
+        for one in inputs
+        for made in content.samples(
+            model.name,
+            pair_messages(instruction, request, one.text, sources.demonstrations),
+            sampling,
+            samples,
+            one.id,
+        )
+    ]
+
+
+def _student_requests(
+    work: Workspace, model: str, settings: MultilevelSettings, inputs: Sequence[Input]
+) -> list[tuple[Request, Input]]:
+    sampling = Sampling(
+        temperature=settings.temperature, max_tokens=settings.max_tokens, top_p=settings.top_p, seed=work.config.seed
+    )
+    instruction, request = work.config.student.instruction, request_of(settings)
+    return [
+        (made, one)
+        for one in inputs
+        for made in content.samples(
+            model, pair_messages(instruction, request, one.text), sampling, range(settings.samples), one.id
+        )
+    ]
+
+
+def _pairs(
+    settings: MultilevelSettings,
+    number: int,
+    requests: Sequence[tuple[Request, Input]],
+    replies: Mapping[str, Completion],
+    audited: set[str],
+) -> list[Pair]:
+    """What was written, in the order it was asked for."""
+    pairs = []
+    for at, (request, one) in enumerate(requests):
+        reply = replies.get(request.key)
+        if reply is None:
+            continue
+        text = reply.text.strip()
+        cut = reply.finish_reason == "length"
+        if settings.take == "first_line":
+            cut, text = cut and "\n" not in text, first_line(text)
+        pairs.append(
+            Pair(
+                id=f"{number}-{at}",
+                round=number,
+                input_id=one.id,
+                input=one.text,
+                output=text,
+                answer=one.answer,
+                audit=one.id in audited,
+                model=request.model,
+                key=request.key,
+                cut=cut,
+                shown=one.shown,
+            )
+        )
+    return pairs
+
+
+def _graded(pairs: Sequence[Pair], verdicts: Sequence[Verdict], grade: Callable[[Sequence[Pair]], Grades]) -> Grades:
+    """The grades of the audited slice, dropped outputs included; what is no whole text is wrong."""
+    slice_ = [(pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True) if pair.audit]
+    unusable = {pair.id: False for pair, verdict in slice_ if verdict.reason in ("cut", "empty", "echo")}
+    found = grade([pair for pair, _ in slice_ if pair.id not in unusable])
+    return {**found, **unusable}
+
+
+def _finish(
+    work: Workspace,
+    settings: MultilevelSettings,
+    outcomes: Sequence[Outcome],
+    figures: Sequence[RoundFigures],
+    places: list[Path],
+    reason: Stop,
+) -> str:
+    """Choose a student and put it in its place, write everything down, and say what came of it."""
+    if reason == "nothing kept" and not places:
+        dropped = Counter(verdict.reason for verdict in outcomes[0].verdicts if verdict.reason)
+        said = ", ".join(f"{name} {count:,}" for name, count in dropped.most_common()) or "no reply at all"
+        write_rounds(work, outcomes, figures)
+        raise DataError(
+            f"Round 0 keeps none of {figures[0].generated:,} outputs to learn from ({said}).",
+            f"Look at {work.directory.path / 'lineage.jsonl'}, and loosen `multilevel.filters`.",
+        )
+    if not places:  # stopped before any student: what round 0 kept is learned all the same
+        places.append(train_round(work, settings, outcomes, places))
+    accuracies = [one.accuracy for one in figures[1:]] or [None]
+    chosen = chosen_student(accuracies[: len(places)])
+    _place(work, places[chosen - 1])
+    summary = report_rounds(work, settings, outcomes, figures, reason, chosen, audited_by(work, settings))
+    return f"{plain_text(rounds_table(figures, chosen))}\n{outcome_sentence(summary)}"
+
+
+def _place(work: Workspace, source: Path) -> None:
+    """Put the chosen student where runs have theirs."""
+    from symdistill.runs.learning import read_card, share_student
+
+    target = work.directory.student("", alone=True)
+    before, card = read_card(target), read_card(source)
+    if before and card and before["fingerprint"] == card["fingerprint"]:
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    share_student(source, target, "multilevel")

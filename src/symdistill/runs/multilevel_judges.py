@@ -1,0 +1,143 @@
+"""The models behind the filters of a multilevel run, and who grades its audited slice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from symdistill import content
+from symdistill.curation.pairs import CriticFilter, EntailmentFilter, Pair, PairFilter, Scorer, filter_name
+from symdistill.curation.words import squeezed
+from symdistill.errors import ConfigError
+from symdistill.methods.multilevel import AuditSettings, MultilevelSettings
+from symdistill.models.base import LanguageModel
+from symdistill.models.registry import load_teacher
+from symdistill.models.settings import TeacherSettings
+from symdistill.prompts.pairs import audit_messages
+from symdistill.records import Request, Sampling
+from symdistill.runs.multilevel_filters import audit_filter, build_filters
+from symdistill.runs.multilevel_inputs import read_labels
+from symdistill.runs.teaching import teacher_sampler
+from symdistill.runs.validation import validated
+from symdistill.runs.workspace import Workspace
+from symdistill.tasks import check_answer
+
+Grades = dict[str, bool]
+"""By pair id, whether it is right; pairs nobody graded are absent."""
+
+_YES_OR_NO = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+_AUDIT_TOKENS = 8
+
+
+def build_scorers(filters: Sequence[PairFilter]) -> dict[str, Scorer]:
+    """The models behind filters, loaded. Raises PrerequisiteError, DataError, ModelError."""
+    return {filter_name(one): scorer for one in filters if (scorer := scorer_of(one)) is not None}
+
+
+def scorer_of(one: PairFilter) -> Scorer | None:
+    """The model behind a filter; None for a filter that has none."""
+    if isinstance(one, CriticFilter):
+        from symdistill.training.critic import Critic
+
+        critic = Critic.load(one.path)
+        threshold = critic.threshold if one.threshold is None else one.threshold
+        return Scorer(lambda pairs: critic.probabilities([(p.input, p.output) for p in pairs]).tolist(), threshold)
+    if isinstance(one, EntailmentFilter):
+        from symdistill.models.entailment import EntailmentModel
+
+        model = EntailmentModel.load(one.model)
+        return Scorer(lambda pairs: model.probabilities([(p.input, p.output) for p in pairs]).tolist(), one.threshold)
+    return None
+
+
+def check_judges(work: Workspace, settings: MultilevelSettings) -> None:
+    """Raise what would stop the judges later: a directory or a file that is not there, an auditor that is not named."""
+    for one in (*build_filters(settings), audit_filter(settings)):
+        if isinstance(one, CriticFilter) and not one.path.is_dir():
+            raise ConfigError(
+                f"There is no directory {one.path} (`critic`).", "Name one that `symdistill triples critic` wrote."
+            )
+        if isinstance(one, EntailmentFilter) and not one.model.is_dir():
+            raise ConfigError(f"There is no directory {one.model} (`entailment`).", "Name the directory of a model.")
+    if settings.audit is None:
+        return
+    if settings.audit.labels is not None and settings.audit.labels.exists():
+        read_labels(settings.audit.labels)
+    if settings.audit.by == "model" and auditor_settings(work, settings.audit).model in (None, "dataset"):
+        raise ConfigError(
+            "`multilevel.audit.by` is `model`, and no model is named.",
+            "Set `multilevel.audit.auditor.model`, for example openai:gpt-4o-mini, or `teacher.model`.",
+        )
+
+
+def auditor_settings(work: Workspace, audit: AuditSettings) -> TeacherSettings:
+    """How a model that grades is asked: as the teacher is, but briefly and greedily. Raises ConfigError."""
+    usual = {"temperature": 0.0, "max_tokens": _AUDIT_TOKENS}
+    changes = {**work.config.teacher.model_dump(), **usual, **audit.auditor}
+    return validated(TeacherSettings, changes, prefix="multilevel.audit.auditor")
+
+
+def grader(work: Workspace, settings: MultilevelSettings) -> Callable[[Sequence[Pair]], Grades]:
+    """What grades the audited slice. An output that is no whole text is wrong, whoever grades."""
+    audit = settings.audit
+    assert audit is not None
+    if audit.by == "gold":
+        kind = settings.answer_type
+        return lambda pairs: {p.id: check_answer(p.output, p.answer, kind) for p in pairs if p.answer is not None}
+    if audit.by == "labels":
+        assert audit.labels is not None
+        said = read_labels(audit.labels) if audit.labels.exists() else {}
+        return lambda pairs: {
+            p.id: said[key] for p in pairs if (key := (squeezed(p.input), squeezed(p.output))) in said
+        }
+    if audit.by == "filter":
+        one = audit_filter(settings)
+        assert one is not None
+        scorer = scorer_of(one)
+        if scorer is None:
+            return lambda pairs: {p.id: one.fault(p) is None for p in pairs}
+        return lambda pairs: {
+            p.id: score >= scorer.threshold for p, score in zip(pairs, scorer.scores(pairs), strict=True)
+        }
+    return lambda pairs: _asked(work, audit, pairs)
+
+
+def audited_by(work: Workspace, settings: MultilevelSettings) -> str:
+    """Who grades, in words for the report."""
+    audit = settings.audit
+    if audit is None:
+        return ""
+    if audit.by == "gold":
+        return "the inputs' gold answers"
+    if audit.by == "labels":
+        return f"people's labels ({audit.labels.name if audit.labels else ''})"
+    if audit.by == "filter":
+        one = audit_filter(settings)
+        return f"the filter `{filter_name(one) if one else ''}`"
+    asked = auditor_settings(work, audit).model
+    same = " (the teacher itself)" if asked == work.config.teacher.model else ""
+    return f"the model {asked}{same}, asked: {audit.question}"
+
+
+def _asked(work: Workspace, audit: AuditSettings, pairs: Sequence[Pair]) -> Grades:
+    """What a model says to each pair; a reply without yes or no grades nothing."""
+    if not pairs:
+        return {}
+    teacher = auditor_settings(work, audit)
+    model: LanguageModel = load_teacher(teacher)
+    requests: dict[str, Request] = {p.id: _question(model.name, teacher, audit, p, work.config.seed) for p in pairs}
+    with teacher_sampler(work, model, teacher) as sampler:
+        replies = sampler.sample(list(requests.values()), stage="audit").completions
+    grades: Grades = {}
+    for name, request in requests.items():
+        reply = replies.get(request.key)
+        said = _YES_OR_NO.match(reply.text) if reply else None
+        if said:
+            grades[name] = said[1].lower() == "yes"
+    return grades
+
+
+def _question(model: str, teacher: TeacherSettings, audit: AuditSettings, pair: Pair, seed: int) -> Request:
+    sampling = Sampling(temperature=teacher.temperature, max_tokens=teacher.max_tokens, seed=seed)
+    messages = audit_messages(audit.question or "", pair.input, pair.output)
+    return content.request(model, messages, sampling, 0, pair.id)

@@ -1,0 +1,59 @@
+"""A critic's figures on held-out labels, checked against counts by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from symdistill.evaluation.critic_metrics import critic_figures
+from symdistill.evaluation.statistics import wilson
+
+
+def test_precision_recall_and_size_are_counts_of_what_passes() -> None:
+    said = [0.9, 0.8, 0.7, 0.4, 0.3, 0.2]
+    good = [True, True, False, True, False, False]
+    found = critic_figures(said, good, list("aabbcc"), 0.5, others=[0.95])
+    passed = found.chosen
+    assert (found.before.count, found.before.n) == (3, 6)
+    assert (passed.kept.count, passed.kept.n) == (3, 6)
+    assert (passed.precision.count, passed.precision.n) == (2, 3)
+    assert (passed.recall.count, passed.recall.n) == (2, 3)
+    assert (passed.precision.low, passed.precision.high) == (wilson(2, 3).low, wilson(2, 3).high)
+    assert passed.gain == pytest.approx(2 / 3 - 1 / 2)
+    assert found.brier == pytest.approx(sum((p - g) ** 2 for p, g in zip(said, good, strict=True)) / 6)
+    assert found.auroc == pytest.approx(8 / 9)
+    nothing = found.others[0]
+    assert (nothing.kept.count, nothing.gain, nothing.raises_precision) == (0, None, False)
+
+
+def test_the_interval_of_the_gain_tells_a_critic_from_a_coin() -> None:
+    heads = [f"h{n // 2}" for n in range(200)]
+    good = [n % 3 > 0 for n in range(200)]
+    knowing = critic_figures([0.9 if g else 0.1 for g in good], good, heads, 0.5)
+    assert knowing.chosen.raises_precision
+    assert knowing.chosen.gain == pytest.approx(1 - sum(good) / 200)
+    guessing = critic_figures([0.9 if n % 2 else 0.1 for n in range(200)], good, heads, 0.5)
+    assert guessing.chosen.gain_low < 0 < guessing.chosen.gain_high
+    assert not guessing.chosen.raises_precision
+
+
+def test_texts_of_one_head_are_drawn_together() -> None:
+    good = [n % 2 == 0 for n in range(100)]
+    said = [0.9 if g or n % 4 == 1 else 0.1 for n, g in enumerate(good)]
+    apart = critic_figures(said, good, [str(n) for n in range(100)], 0.5).chosen
+    clumped = critic_figures(said, good, [str(n // 50) for n in range(100)], 0.5).chosen
+    assert apart.gain == clumped.gain
+    assert apart.gain_high - apart.gain_low > clumped.gain_high - clumped.gain_low, "two heads alike: nothing varies"
+
+
+def test_everything_kept_gains_nothing() -> None:
+    found = critic_figures([0.6] * 10, [True] * 7 + [False] * 3, list("abcdefghij"), 0.6)
+    assert found.chosen.gain == 0
+    assert not found.chosen.raises_precision
+    assert found.to_dict()["chosen"]["raises_precision"] is False
+
+
+def test_texts_without_labels_are_refused() -> None:
+    with pytest.raises(ValueError):
+        critic_figures([], [], [], 0.5)
+    with pytest.raises(ValueError):
+        critic_figures([0.5], [True, False], ["a"], 0.5)

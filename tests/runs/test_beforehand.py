@@ -1,0 +1,91 @@
+"""What would fail after a teacher was paid stops a run, and a dry run, before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from counting import write_questions
+from symdistill.errors import ConfigError
+from symdistill.knowledge.base import KnowledgeBase
+from symdistill.knowledge.items import KnowledgeItem, Provenance
+from symdistill.runs.config import parse_config
+from symdistill.runs.directory import RunDirectory
+from symdistill.runs.workspace import Workspace
+
+
+def check(place: Path, **changes: Any) -> None:
+    config = {
+        "task": {"path": str(write_questions(place / "q.jsonl", train=4, test=2))},
+        "teacher": {"model": "openai:big", "base_url": "http://127.0.0.1:9/v1"},
+        **changes,
+    }
+    Workspace(parse_config(config), RunDirectory(place / "run")).check()
+    assert not (place / "run").exists()
+
+
+def base(place: Path, *questions: str) -> str:
+    """A knowledge base with a note about each question."""
+    path = place / "given.sqlite"
+    with KnowledgeBase(path) as made:
+        for at, question in enumerate(questions):
+            source = Provenance("q0", "default", question)
+            note = KnowledgeItem(f"k_{at}", "summary", "Count.", f"Count {at}.", "default", provenance=(source,))
+            made.add([note], by="test")
+    return str(path)
+
+
+LIKELY = {"select": "likelihood"}
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"method": "scotd", "curation": LIKELY}, "`teacher.logprobs` is false"),
+        ({"methods": ["label-only", {"name": "scotd", "curation": LIKELY}]}, "`teacher.logprobs` is false"),
+        ({"curation": LIKELY}, "`teacher.logprobs` is false"),
+        (
+            {"method": "scotd", "curation": LIKELY, "teacher": {"model": "dataset", "logprobs": True}},
+            "rationales that the rows carry have none",
+        ),
+        ({"method": "cascod", "evaluation": {"max_new_tokens": 1}}, "cascod answers in two stretches.*is 1"),
+        (
+            {"method": {"name": "cascod", "label": "two", "evaluation": {"max_new_tokens": 1}}},
+            "two answers in two stretches.*is 1",
+        ),
+    ],
+)
+def test_keys_that_cannot_work_together_are_named(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        check(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "label-only", "curation": LIKELY},
+        {"method": "std-cot", "evaluation": {"max_new_tokens": 1}},
+        {"method": "cascod", "evaluation": {"max_new_tokens": 2}},
+    ],
+)
+def test_what_does_not_concern_a_method_does_not_stop_it(tmp_path: Path, changes: dict[str, Any]) -> None:
+    check(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("method", ["skintern", "nesycd"])
+def test_a_given_base_needs_notes_about_the_training_questions(tmp_path: Path, method: str) -> None:
+    check(tmp_path, method="std-cot")
+    [first, *_] = [line for line in (tmp_path / "q.jsonl").read_text().splitlines() if '"train"' in line]
+    question = first.split('"question": "')[1].split('"')[0]
+    (tmp_path / "own").mkdir()
+    check(tmp_path, method=method, knowledge={"path": base(tmp_path / "own", question)})
+    cases = (("none", (), "it is empty"), ("other", ("Who?", "Why?"), "none of its 2 active items"))
+    for name, questions, says in cases:
+        (tmp_path / name).mkdir()
+        given = base(tmp_path / name, *questions)
+        with pytest.raises(ConfigError, match=rf"{method} trains with the notes.*`knowledge.path`.*{says}"):
+            check(tmp_path, method=method, knowledge={"path": given})
+        if method == "nesycd":
+            check(tmp_path, method={"name": method, "train_knowledge": "retrieved"}, knowledge={"path": given})

@@ -1,0 +1,348 @@
+"""A whole run of `direct`: a scripted teacher on a loopback server, labels by rule, and a tiny student."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from symdistill.cli.main import main
+from symdistill.errors import ConfigError, DataError
+from symdistill.evaluation.report_direct import write_direct_report
+from symdistill.knowledge.base import KnowledgeBase
+from symdistill.knowledge.triples import read_triples
+from symdistill.knowledge.triples.splits import side_of
+from symdistill.records import Completion, Example, Request, Sampling
+from symdistill.runs.api import FinishedRun
+from symdistill.runs.config import parse_config
+from symdistill.runs.directory import RunDirectory
+from symdistill.runs.judging import AddedKnowledge, with_base
+from symdistill.runs.pipeline import run_all
+from symdistill.runs.workspace import Workspace
+
+pytest.importorskip("torch")
+
+from labelled import BAD, GOOD, heads, rows, write_rows
+from loopback import LoopbackServer
+from tiny import save_tiny
+
+HEADS = 40
+RELATIONS = ("xWant", "xNeed")
+
+
+def teacher(prompt: str, seed: int) -> str:
+    """Four tails, about half of which are nonsense; the same for the same question."""
+    rng = random.Random(zlib.crc32(prompt.encode()) + seed)
+    tails = rng.sample(GOOD, 2) + rng.sample(BAD, 2)
+    return "\n".join(f"{n}. {tail}" for n, tail in enumerate(tails, 1))
+
+
+def configuration(place: Path, tiny: Path, base_url: str, **direct: Any) -> dict[str, Any]:
+    (place / "heads.txt").write_text("\n".join(heads(HEADS)))
+    write_rows(place / "labels.jsonl", rows(60, noise=0.05))
+    write_rows(
+        place / "reference.jsonl",
+        [{"head": head, "relation": "xWant", "tail": GOOD[n % 5]} for n, head in enumerate(heads(70))],
+    )
+    section = {
+        "heads": str(place / "heads.txt"),
+        "relations": list(RELATIONS),
+        "tails": 4,
+        "labels": str(place / "labels.jsonl"),
+        "reference": str(place / "reference.jsonl"),
+        "sizes": [20, 100_000],
+        "judge": {"share": 0.4},
+    }
+    return {
+        "teacher": {"model": "openai:teacher", "base_url": base_url},
+        "student": {"model": str(tiny)},
+        "training": {"max_steps": 2},
+        "evaluation": {"max_new_tokens": 8, "limit": 12},
+        "direct": section | direct,
+    }
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("tiny") / "student")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def key() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "sk-test")
+        yield
+
+
+@pytest.fixture(scope="module")
+def server() -> Any:
+    with LoopbackServer(reply=teacher) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny: Path, server: LoopbackServer) -> FinishedRun:
+    place = tmp_path_factory.mktemp("direct")
+    return run_all(parse_config(configuration(place, tiny, server.base_url)), place / "run")
+
+
+def card(run: FinishedRun, label: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run.directory.path / "students" / label / "symdistill.json").read_text())
+    return found
+
+
+def learned(head: str) -> bool:
+    return side_of(head, {"train": 0.8, "test": 0.2}) == "train"
+
+
+def test_the_critic_keeps_what_is_good_and_the_report_says_so(finished: FinishedRun) -> None:
+    metrics = finished.metrics
+    graph = metrics["graph"]
+    assert graph["written"] == HEADS * len(RELATIONS) * 4
+    assert graph["written"] == graph["triples"] + sum(graph["lost"].values())
+    accepted = read_triples(finished.directory.path / "direct" / "accepted.jsonl").triples
+    assert graph["accepted"] == len(accepted) > 0
+    assert all(t.tail in GOOD for t in accepted), "at recall 0.5 no nonsense passes"
+    assert metrics["critic"]["held_out"]["chosen"]["raises_precision"]
+    assert metrics["judged_by"] == "judge"
+    assert not [note for note in metrics["notes"] if "flatters" in note]
+    page = finished.report.read_text()
+    assert "the critic raises the share of good triples" in page
+    assert "<script" not in page
+    assert finished.metric_rows == []
+    assert finished.comparison is None
+
+
+def test_the_arms_differ_in_their_triples_alone(finished: FinishedRun) -> None:
+    arms = {arm["label"]: arm for arm in finished.metrics["arms"]}
+    assert list(arms) == ["filtered", "all", "random", "filtered-20"], "100,000 are more than there are"
+    assert arms["filtered"]["examples"] == arms["random"]["examples"] < arms["all"]["examples"]
+    assert arms["filtered-20"]["examples"] == 20
+    assert {arm["steps"] for arm in arms.values()} == {2}
+    assert len({arm["weights_sha256"] for arm in arms.values()}) == 4
+    triples = read_triples(finished.directory.path / "direct" / "graph.jsonl").triples
+    everything = [t for t in triples if learned(t.head)]
+    assert arms["all"]["examples"] == len(everything) < len(triples)
+
+
+def test_students_are_asked_about_heads_they_did_not_learn_about(finished: FinishedRun) -> None:
+    told = [json.loads(line) for line in finished.directory.predictions.read_text().splitlines()]
+    known = set(heads(HEADS))
+    assert {row["method"] for row in told} == {"teacher", "filtered", "all", "random", "filtered-20"}
+    assert not [row for row in told if row["head"] in known and learned(row["head"])]
+    pairs = {label: [(r["head"], r["relation"]) for r in told if r["method"] == label] for label in ("all", "random")}
+    assert pairs["all"] == pairs["random"]
+    assert len(pairs["all"]) == 12 == finished.metrics["held_out"]["pairs"]
+    assert all(set(row["accepted"]) == {"critic", "judge"} for row in told)
+
+
+def test_reference_tails_are_of_heads_nobody_learned(finished: FinishedRun) -> None:
+    expected = sum(1 for head in heads(70) if head not in set(heads(HEADS)) or not learned(head))
+    assert finished.metrics["reference"]["triples"] == expected
+    losses = json.loads((finished.directory.path / "direct" / "losses-all.json").read_text())["losses"]
+    assert len(losses) == expected
+    assert finished.metrics["arms"][1]["loss"]["value"] == pytest.approx(sum(losses) / len(losses))
+    measures = {(d["measure"], d["first"], d["second"]) for d in finished.metrics["differences"]}
+    assert ("loss on the reference", "filtered", "random") in measures
+    assert ("accepted by the judge", "filtered", "all") in measures
+
+
+def test_judge_and_critic_share_no_label(finished: FinishedRun) -> None:
+    sides = [finished.metrics[name]["sides"] for name in ("critic", "judge")]
+    labels = [sum(side["good"] + side["bad"] for side in one.values()) for one in sides]
+    assert sum(labels) == 60 * 4
+    assert sum(side["heads"] for one in sides for side in one.values()) == 60
+
+
+def test_relations_and_labels_may_be_skewed(finished: FinishedRun) -> None:
+    skew = finished.metrics["skew"]
+    assert {row["relation"] for row in skew["relations"]} == set(RELATIONS)
+    for name in ("teacher", "graph"):
+        assert sum(row[f"share_{name}"] for row in skew["relations"]) == pytest.approx(1)
+    assert all(row["good_teacher"] < row["good_graph"] for row in skew["relations"])
+    assert 0 <= skew["teacher_to_graph"] <= 1
+
+
+def test_the_same_command_buys_and_trains_nothing(finished: FinishedRun, server: LoopbackServer) -> None:
+    served = server.served
+    students = finished.directory.path / "students"
+    before = {path: path.stat().st_mtime_ns for path in students.rglob("*.safetensors")}
+    metrics = finished.metrics
+    again = run_all(finished.config, finished.directory.path)
+    assert server.served == served
+    assert {path: path.stat().st_mtime_ns for path in students.rglob("*.safetensors")} == before
+    assert again.metrics == metrics
+
+
+def test_what_passed_can_be_looked_up_by_a_gate(finished: FinishedRun, tmp_path: Path) -> None:
+    """As `symdistill evaluate --knowledge RUN knowledge.retrieval.kinds=[triple]` has it, gate and all."""
+    accepted = read_triples(finished.directory.path / "direct" / "accepted.jsonl").triples
+    with KnowledgeBase(finished.directory.knowledge, create=False) as base:
+        items = base.items(kind="triple")
+    assert len(items) == len({t.fact for t in accepted}) == finished.metrics["graph"]["knowledge_items"]
+    config = parse_config({"knowledge": {"retrieval": {"kinds": ["triple"]}}, "methods": ["std-cot"]})
+    work = Workspace(config, RunDirectory(tmp_path))
+    added = AddedKnowledge(finished.directory.knowledge, "always")
+    gated = with_base(work, work.methods[0], added, None)
+    asked = Example("q", f"{accepted[0].head}. What does PersonX want?", task="t")
+    requests: list[Request] = []
+
+    def ask(batch: Any) -> dict[str, Completion]:
+        requests.extend(batch)
+        return {request.key: Completion(request.key, "to rest") for request in batch}
+
+    [reply] = gated.answer(ask, "student", [asked], Sampling())
+    assert reply.knowledge[0].title == accepted[0].head
+    assert reply.knowledge[0].text in requests[0].messages[-1].content
+    with pytest.raises(ConfigError, match="holds items of the kind triple alone") as problem:
+        with_base(Workspace(parse_config({"methods": ["std-cot"]}), RunDirectory(tmp_path)), gated, added, None)
+    assert "knowledge.retrieval.kinds=[triple]" in problem.value.fix
+
+
+def test_a_command_line_run_shows_what_came_of_it(
+    finished: FinishedRun, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", str(finished.directory.config), "--run-dir", str(finished.directory.path)])
+    out = capsys.readouterr().out
+    assert stopped.value.code == 0
+    assert "interval excludes 0" in out
+    assert f"Report  {finished.directory.report}" in out
+    with pytest.raises(SystemExit):
+        main(["run", str(finished.directory.config), "--run-dir", str(finished.directory.path), "--dry-run"])
+    assert "To buy: 0 of 80 replies (80 are stored" in capsys.readouterr().out
+
+
+def test_what_models_write_cannot_break_the_page(finished: FinishedRun, tmp_path: Path) -> None:
+    hostile = "</td><script>alert(1)</script>\x1b[2J\u202e{{ 7 * 7 }}"
+    case = {
+        "head": hostile,
+        "relation": "xWant",
+        "references": [hostile],
+        "tails": [("all", hostile, {"critic": True})],
+    }
+    write_direct_report(
+        tmp_path / "page.html",
+        finished.metrics,
+        title=hostile,
+        created="2026-01-01",
+        command=hostile,
+        config=hostile,
+        provenance={"graph": hostile},
+        cases=[case],
+    )
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert not set(page) & set("\x1b\u202e")
+    assert page.count("{{ 7 * 7 }}") >= 5
+
+
+@pytest.mark.parametrize(
+    "direct, said",
+    [
+        ({"labels": "one-class.jsonl"}, "All 240 labels say `good`"),
+        ({"labels": "missing.jsonl"}, "There is no file"),
+        ({"relations": ["xWnat"]}, "has no relation `xWnat`"),
+        ({"heads": None}, "There is no head to ask about"),
+        ({"reference": "learned.jsonl"}, "has no triple in a wanted relation about a head that students do not"),
+        ({"judge": {"share": 0.01}}, "labels, and a judge needs 20"),
+        ({"critic": {"features": "/nowhere"}}, "is not a directory"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_bought(
+    direct: dict[str, Any], said: str, tmp_path: Path, tiny: Path, server: LoopbackServer
+) -> None:
+    write_rows(tmp_path / "one-class.jsonl", [{**row, "label": True} for row in rows(60)])
+    known = [head for head in heads(HEADS) if learned(head)]
+    write_rows(tmp_path / "learned.jsonl", [{"head": head, "relation": "xWant", "tail": "to rest"} for head in known])
+    named = {k: str(tmp_path / v) if isinstance(v, str) and v.endswith(".jsonl") else v for k, v in direct.items()}
+    served = server.served
+    with pytest.raises(Exception) as problem:
+        run_all(parse_config(configuration(tmp_path, tiny, server.base_url, **named)), tmp_path / "run")
+    assert said in str(problem.value)
+    assert server.served == served
+    assert not (tmp_path / "run" / "store.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"teacher": {"samples": 2}}, "Set `direct.samples`"),
+        ({"evaluation": {"self_consistency": 4}}, "`evaluation.self_consistency` has no meaning"),
+        ({"training": {"early_stopping_patience": 1}}, "needs right answers"),
+    ],
+)
+def test_keys_without_a_meaning_are_named(changes: dict[str, Any], said: str, tmp_path: Path, tiny: Path) -> None:
+    config = configuration(tmp_path, tiny, "http://127.0.0.1:9")
+    for section, values in changes.items():
+        config[section] = {**config[section], **values}
+    with pytest.raises(ConfigError, match=said):
+        run_all(parse_config(config), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "config, said",
+    [
+        ({"direct": {}, "methods": ["rl"]}, "`methods` in the configuration has no meaning in a run of `direct`"),
+        ({"direct": {}, "task": {"name": "t"}}, "`task` in the configuration has no meaning"),
+        ({"direct": {"headz": "x"}}, "Did you mean `direct.heads`"),
+        ({"direct": {"critic": {"recall": 1.5}}}, "must be a number above 0 and at most 1"),
+        ({"direct": {"arms": ["filtered", "filtered"]}}, "each once"),
+        ({"direct": {"critic": {"validation": 0.6, "held_out": 0.5}}}, "leave no label to learn from"),
+    ],
+)
+def test_sections_are_checked_as_those_of_any_run(config: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as problem:
+        parse_config(config)
+    assert said in str(problem.value)
+
+
+def test_other_verbs_say_what_a_family_is_run_with() -> None:
+    with pytest.raises(ConfigError, match="symdistill run"):
+        parse_config({"direct": {"new_heads": 3}}).build_methods()
+
+
+def test_without_a_label_file_reviewers_decide(tmp_path: Path, tiny: Path, server: LoopbackServer) -> None:
+    config = parse_config(configuration(tmp_path, tiny, server.base_url, labels=None, judge=None, sizes=[]))
+    with pytest.raises(DataError) as problem:
+        run_all(config, tmp_path / "run")
+    assert "nobody has reviewed the graph" in problem.value.message
+    assert "symdistill triples review" in problem.value.fix
+    graph = tmp_path / "run" / "graph"
+    from symdistill.knowledge.triples.review import Decision
+    from symdistill.knowledge.triples.store import TripleStore
+
+    store = TripleStore(graph, create=False)
+    store.decide([Decision(t.id, "accept" if t.tail in GOOD else "reject", "ann") for t in store.triples()])
+    served = server.served
+    run = run_all(config, tmp_path / "run")
+    assert server.served == served
+    assert run.metrics["judged_by"] == "critic"
+    assert any("flatters" in note for note in run.metrics["notes"])
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path, tiny: Path) -> None:
+    with LoopbackServer(reply=teacher, plan="slow=0.02*1000") as server:
+        config = tmp_path / "c.json"
+        config.write_text(json.dumps(configuration(tmp_path, tiny, server.base_url)))
+        command = [sys.executable, "-m", "symdistill", "run", str(config), "--run-dir", str(tmp_path / "run")]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while server.served < 20 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+        prompts = [call.prompt for call in server.calls if call.replied]
+        assert len(prompts) <= 80 + 16, "those under way when it was killed may be asked again"
+        assert FinishedRun(tmp_path / "run").metrics["graph"]["written"] == HEADS * 8
