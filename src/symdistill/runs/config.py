@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -25,6 +25,7 @@ from symdistill.methods.nesycd import Nesycd, NesycdSettings
 from symdistill.methods.rl import RlSettings
 from symdistill.methods.skintern import USUAL_ANALYSIS, USUAL_EPOCHS, Skintern, SkinternSettings
 from symdistill.models.settings import TeacherSettings
+from symdistill.runs.config_file import read_config
 from symdistill.runs.gates import check_gate, check_sources, label_in, makes_notes
 from symdistill.runs.multilevel_filters import build_filters
 from symdistill.runs.paths import absolute, change_paths, found_path, moved_along
@@ -64,6 +65,8 @@ GRID = "grid"
 """The section that makes a grid of a configuration (see `grid_settings`)."""
 
 S = TypeVar("S", bound=Settings)
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _A_METHOD = f"the name of a method ({', '.join(METHODS)}) or a group of keys with `name`"
 _METHODS = "a list of methods, each a name or a group of keys with `name`"
@@ -400,41 +403,6 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     return parse_config(data, places, base=path.parent)
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], Places]:
-    """The keys of a configuration file as they stand there, `overrides` in their places, and where each stands.
-
-    Raises:
-        ConfigError: the file is missing or not YAML, a key stands twice, or an override cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        beside = [str(p) for p in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
-        raise ConfigError(f"There is no file {path}.", nearest(str(path), beside) or _INIT) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read {path}: {error}.", "A configuration is a UTF-8 YAML file.") from error
-    try:
-        data = yaml.safe_load(text)
-        lines = _line_of_each_key(text, path)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(
-            f"{path}{at}: {problem}.", "Check the indentation and the quotes around that line."
-        ) from error
-    except ValueError as error:  # a date that is none, which the parser does not make an error of its own
-        raise ConfigError(f"{path}: {error}.", "Put quotes around text that looks like a date.") from error
-    if data is None:
-        data = {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} is a {type(data).__name__}, not a set of keys.", _INIT)
-    for override in overrides:
-        _apply(data, override)
-    by_key = {override.partition("=")[0].strip(): override for override in overrides}
-    return data, Places(str(path), lines, by_key)
-
-
 def parse_config(data: Mapping[str, Any], places: Places | None = None, *, base: Path = Path()) -> RunConfig:
     """Check a configuration given as nested mappings. Raises ConfigError."""
     places = places or Places("the configuration")
@@ -483,80 +451,3 @@ def _check_family(config: RunConfig, family: str, places: Places) -> None:
             f"`training.curriculum`{places.at('training.curriculum')} has no meaning in a run of `{family}`.",
             "Take it out.",
         )
-
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_INIT = "`symdistill init` writes a commented one."
-
-
-def _apply(data: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise ConfigError(f"`{override}` is not an override.", "Write key=value, for example training.max_steps=10.")
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"The value of `{key}` is not YAML: {text}.", "Quote it for the shell.") from error
-    put(data, key.strip(), _number(value) if isinstance(value, str) else value)
-
-
-def put(data: dict[str, Any], key: str, value: Any) -> None:
-    """Set the dotted `key` of a configuration. Raises ConfigError where it counts an entry that is not there."""
-    parts = key.split(".")
-    place: Any = data
-    for part in parts[:-1]:
-        if isinstance(place, list):
-            index = _index(part, place, key)
-            if not isinstance(place[index], (dict, list)):
-                place[index] = {"name": place[index]}
-            place = place[index]
-            continue
-        inner = place.get(part)
-        if part == "method" and isinstance(inner, str):
-            inner = {"name": inner}
-        if not isinstance(inner, (dict, list)):
-            inner = {}
-        place[part] = inner
-        place = inner
-    if isinstance(place, list):
-        place[_index(parts[-1], place, key)] = value
-    else:
-        place[parts[-1]] = value
-
-
-def _index(part: str, place: list[Any], key: str) -> int:
-    if not part.isdigit() or int(part) >= len(place):
-        raise ConfigError(f"`{key}`: `{part}` is not one of the {len(place)} entries.", "Entries count from 0.")
-    return int(part)
-
-
-def _number(text: str) -> Any:
-    """YAML 1.1 reads 2e-4 as text; people mean a number."""
-    try:
-        return float(text) if "e" in text.lower() and not text.isalpha() else text
-    except ValueError:
-        return text
-
-
-def _line_of_each_key(text: str, path: Path) -> dict[str, int]:
-    """The line of every dotted key. Raises ConfigError for a key that stands twice, of which YAML drops one."""
-    lines: dict[str, int] = {}
-    for key, line in _key_lines(yaml.compose(text)):
-        if key in lines:
-            raise ConfigError(f"`{key}` stands twice in {path}, lines {lines[key]} and {line}.", "Keep one of them.")
-        lines[key] = line
-    return lines
-
-
-def _key_lines(node: Any, prefix: str = "") -> Iterator[tuple[str, int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            path = f"{prefix}{key.value}"
-            yield path, key.start_mark.line + 1
-            yield from _key_lines(value, path + ".")
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            path = f"{prefix}{index}"
-            yield path, value.start_mark.line + 1
-            yield from _key_lines(value, path + ".")

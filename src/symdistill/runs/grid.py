@@ -20,7 +20,8 @@ from symdistill.evaluation.grid_arms import tails
 from symdistill.methods import Method
 from symdistill.methods.skintern import Skintern
 from symdistill.methods.symbolic import Symbolic
-from symdistill.runs.config import GRID, RunConfig, parse_config, put, read_config
+from symdistill.runs.config import GRID, RunConfig, parse_config
+from symdistill.runs.config_file import put, read_config
 from symdistill.runs.gates import given_gate, on_its_own
 from symdistill.runs.grid_keys import in_own_keys, moved
 from symdistill.runs.grid_settings import GridSettings
