@@ -255,6 +255,15 @@ def test_a_critic_says_what_it_lacks(
     assert said in plain(err)
 
 
+def test_a_critic_of_a_graph_takes_no_labels_of_texts(
+    capsys: pytest.CaptureFixture[str], graph: Path, tmp_path: Path
+) -> None:
+    texts = [{"text": f"{row['head']}: {row['tail']}", "label": row["label"]} for row in rows(60)]
+    code, _, err = call(capsys, "critic", graph, "--labels", write_rows(tmp_path / "texts.jsonl", texts))
+    assert code == 2
+    assert "is a text, and the critic of a graph reads triples" in plain(err)
+
+
 def test_an_export_by_a_critic_needs_one(capsys: pytest.CaptureFixture[str], graph: Path, tmp_path: Path) -> None:
     code, _, err = call(capsys, "export", graph, tmp_path / "x.jsonl", "--critic")
     assert code == 2

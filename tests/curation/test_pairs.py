@@ -48,6 +48,29 @@ def test_one_pair(name: str, keys: dict[str, Any], output: str, said: str | None
 
 
 @pytest.mark.parametrize(
+    ("source", "output", "said"),
+    [
+        ("Only five came.", "Nine hundred came.", "900 is not in the input"),
+        ("Only 5 came.", "Fifty came, sixty left.", "50 is not in the input"),
+        ("An A350 flew.", "A B747 flew.", "747 is not in the input"),
+        ("An A350 flew.", "The A350.", None),
+        ("Two hundred people came.", "200 people.", None),
+        ("200 people came.", "Two hundred people.", None),
+        ("Twenty-five came.", "25 came.", None),
+        ("Twenty-five came.", "Twenty came.", "20 is not in the input"),
+        ("It cost 1.5 million.", "It cost 1,500,000.", None),
+        ("It cost 2 million.", "It cost two million.", None),
+        ("Two three-year plans.", "2 plans of 3 years.", None),
+        ("One came.", "1 came.", None),
+        ("Some came.", "One of them came.", None),
+        ("Some came.", "1 came.", "1 is not in the input"),
+    ],
+)
+def test_numbers_are_read_in_digits_and_in_words_on_both_sides(source: str, output: str, said: str | None) -> None:
+    assert made("numbers_kept").fault(pair(output, source)) == said
+
+
+@pytest.mark.parametrize(
     ("kind", "gold", "output", "right"),
     [
         ("number", "18", "9 + 9 = 18. Therefore, the answer is 18.0.", True),
@@ -70,6 +93,8 @@ def test_verify_compares_with_the_gold_answer(kind: str, gold: str | None, outpu
         ("version 1.2.3", {"1.2.3"}),
         ("nothing", set()),
         ("0", {"0"}),
+        ("one hundred and seventeen of them", {"117"}),
+        ("one of them", set()),
     ],
 )
 def test_numbers_without_differences_of_writing(text: str, found: set[str]) -> None:
@@ -156,6 +181,14 @@ def test_what_is_audited_never_decides_what_is_learned() -> None:
     sieve = Sieve(filters, {})
     sieve.judge(audited)
     assert [v.reason for v in sieve.judge(learned)] == ["", ""]
+
+
+def test_what_an_audited_input_brings_twice_counts_once_as_elsewhere() -> None:
+    same = [pair("A bench.", audit=True), pair("a  BENCH.", audit=True), pair("A bench.", "Another text.", 1)]
+    assert reasons(Sieve([], {}), same) == ["", "duplicate", ""]
+    assert reasons(Sieve([], {}), [pair("Yes.", "a?", 0, audit=True), pair("Yes.", "b?", 1, audit=True)]) == ["", ""]
+    invented = [pair("Sort.", f"list {n}", n, shown=("seed",), audit=True) for n in range(2)]
+    assert reasons(Sieve([], {}), invented) == ["", "duplicate"]
 
 
 def test_a_scorer_is_asked_once_about_what_is_left_and_its_scores_are_kept() -> None:

@@ -40,9 +40,19 @@ def test_texts_of_one_head_are_drawn_together() -> None:
     good = [n % 2 == 0 for n in range(100)]
     said = [0.9 if g or n % 4 == 1 else 0.1 for n, g in enumerate(good)]
     apart = critic_figures(said, good, [str(n) for n in range(100)], 0.5).chosen
-    clumped = critic_figures(said, good, [str(n // 50) for n in range(100)], 0.5).chosen
+    clumped = critic_figures(said, good, [str(n // 4) for n in range(100)], 0.5).chosen
     assert apart.gain == clumped.gain
-    assert apart.gain_high - apart.gain_low > clumped.gain_high - clumped.gain_low, "two heads alike: nothing varies"
+    assert apart.gain_high - apart.gain_low > clumped.gain_high - clumped.gain_low, "heads alike: nothing varies"
+
+
+@pytest.mark.parametrize("heads, told", [(1, False), (2, False), (9, False), (10, True)])
+def test_a_few_heads_give_no_verdict(heads: int, told: bool) -> None:
+    good = [n % 2 == 0 for n in range(180)]
+    found = critic_figures([0.9 if g else 0.1 for g in good], good, [str(n // 2 % heads) for n in range(180)], 0.5)
+    assert found.chosen.gain == 0.5
+    assert found.heads == heads
+    assert (found.chosen.gain_low is not None) is (found.chosen.gain_high is not None) is told
+    assert found.chosen.raises_precision is told
 
 
 def test_everything_kept_gains_nothing() -> None:

@@ -36,6 +36,16 @@ def test_means_draw_heads_and_not_rows() -> None:
     assert mean_of([], []) is None
 
 
+@pytest.mark.parametrize("heads, told", [(1, False), (9, False), (10, True)])
+def test_a_few_heads_give_no_interval(heads: int, told: bool) -> None:
+    about = [str(n % heads) for n in range(90)]
+    [found] = differences("loss", {"a": [0.3] * 90, "b": [0.1] * 90}, about, [("a", "b")])
+    assert found.mean.value == pytest.approx(0.2)
+    assert (found.mean.heads, found.mean.n) == (heads, 90)
+    assert (found.mean.low is not None) is (found.mean.high is not None) is told
+    assert found.shown is told
+
+
 def test_differences_are_paired() -> None:
     rng = np.random.default_rng(0)
     hard = rng.random(200)

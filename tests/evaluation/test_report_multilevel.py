@@ -17,6 +17,7 @@ from symdistill.evaluation.report_multilevel import (
     render_multilevel_report,
     rounds_table,
 )
+from symdistill.evaluation.statistics import Interval
 
 FIGURES = [RoundFigures(0, "file seeds.jsonl", 20, 20, 18, 14, dropped={"steps": 2}, right=4, graded=4, right_before=4)]
 FIGURES = [
@@ -94,6 +95,16 @@ def test_the_table_has_a_line_a_round_and_a_star_for_the_student() -> None:
         ["1", "20", "10", "1"],
     ]
     assert progress_line(FIGURES[1]).startswith("student 1   kept 10 of 40   audited 50.0 [9.5, 90.5]%   75.0% new")
+
+
+def test_the_intervals_of_a_round_are_those_that_were_measured() -> None:
+    wider = dataclasses.replace(
+        FIGURES[1], intervals={"precision": Interval(0.01, 0.99), "accuracy": Interval(0.02, 0.98)}
+    )
+    header, line = rounds_table([wider])
+    shown = dict(zip(header, line, strict=True))
+    assert (shown["audited (95%)"], shown["audited before (95%)"]) == ("50.0 [1.0, 99.0]", "25.0 [2.0, 98.0]")
+    assert "audited 50.0 [1.0, 99.0]%" in progress_line(wider)
 
 
 @pytest.mark.parametrize(

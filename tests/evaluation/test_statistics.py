@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symdistill.evaluation.statistics import holm, mcnemar, paired_difference, wilson
+from symdistill.evaluation.statistics import holm, mcnemar, paired_difference, wilson, wilson_of_groups
 
 
 @pytest.mark.parametrize(
@@ -166,3 +166,34 @@ def test_holm_keeps_order_and_lies_between_raw_and_bonferroni(raw):
         assert p <= q <= min(1.0, len(raw) * p) + 1e-12
     order = sorted(range(len(raw)), key=raw.__getitem__)
     assert all(adjusted[i] <= adjusted[j] for i, j in pairwise(order))
+
+
+def test_verdicts_that_are_alike_within_groups_count_as_their_groups():
+    each_its_own = [f"g{n}" for n in range(8)]
+    verdicts = [True, True, False, True, False, True, True, True]
+    assert wilson_of_groups(verdicts, each_its_own) == wilson(6, 8)
+    four_times = wilson_of_groups([v for v in verdicts for _ in range(4)], [g for g in each_its_own for _ in range(4)])
+    few, many = wilson(6, 8), wilson(24, 32)
+    assert four_times.low < few.low < many.low < many.high < few.high < four_times.high
+    mixed = wilson_of_groups([True, False, True, True] * 30, [f"g{n // 4}" for n in range(120)])
+    assert mixed.low == pytest.approx(wilson(90, 120).low, abs=0.02), "groups that are no more alike than chance"
+
+
+def test_groups_without_any_variation_are_no_point():
+    assert wilson_of_groups([True] * 12, ["a"] * 6 + ["b"] * 6) == wilson(2, 2)
+    assert wilson_of_groups([False] * 3, ["a"] * 3) == wilson(0, 1)
+    assert wilson_of_groups([True, False], ["a", "a"]) == wilson(0.5, 1)
+    assert wilson_of_groups([], []) == wilson(0, 0)
+    with pytest.raises(ValueError, match="2 verdicts and 1 groups"):
+        wilson_of_groups([True, False], ["a"])
+
+
+def test_intervals_of_groups_hold_the_share_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(400):
+        shares = rng.beta(0.7, 0.7, size=15)
+        verdicts = [bool(v) for share in shares for v in rng.random(6) < share]
+        interval = wilson_of_groups(verdicts, [f"g{n // 6}" for n in range(90)])
+        held.append(interval.low <= 0.5 <= interval.high)
+    assert np.mean(held) > 0.92

@@ -85,7 +85,7 @@ def test_falling_diversity(diversities: tuple[float | None, ...], stops: bool) -
 def test_a_score_that_rises_while_the_audit_does_not(
     before: tuple[float | None, float | None], last: tuple[float | None, float | None], stops: bool
 ) -> None:
-    found = [standing(score=score, precision=precision) for score, precision in (before, last)]
+    found = [standing(score=score, accuracy=accuracy) for score, accuracy in (before, last)]
     assert drifts(found, 0.02) == stops
 
 
@@ -107,8 +107,8 @@ def test_a_score_that_rises_while_the_audit_does_not(
         (rounds("precision", 0.9, 0.5, 0.5), {}, None),  # round 0 is another writer's
         (rounds("precision", 0.5, 0.6, 0.7), {}, None),
         (rounds("diversity", 0.8, 0.5), {}, "diversity"),
-        ([standing(score=0.5, precision=0.9), standing(score=0.9, precision=0.5)], {}, "drift"),
-        ([standing(score=0.5, precision=0.9), standing(score=0.9, precision=0.5, kept=0)], {}, "drift"),
+        ([standing(score=0.5, accuracy=0.9), standing(score=0.9, accuracy=0.5)], {}, "drift"),
+        ([standing(score=0.5, accuracy=0.9), standing(score=0.9, accuracy=0.5, kept=0)], {}, "drift"),
     ],
 )
 def test_each_rule_ends_the_rounds(found: list[Standing], limits: dict[str, Any], reason: str | None) -> None:

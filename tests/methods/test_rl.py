@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from pydantic import ValidationError
 
 from symdistill.errors import ConfigError
 from symdistill.methods import Material, MethodSettings
+from symdistill.methods.preferences import pairs
 from symdistill.methods.reward import Judged, Parts, RewardSettings, Scorers, judge, reward
 from symdistill.methods.rl import Rl, RlSettings, Standing, chosen_student, select, stop_reason
 from symdistill.records import Example, Message, Rationale, TrainingExample
 from symdistill.runs.config import parse_config
+from symdistill.runs.validation import validated
+from symdistill.training.settings import TrainingSettings
 
 ADD = Example("add", "2 + 3 =", "5", "number", task="sums")
 PICK = Example("pick", "Which flies?", "B", "choice", {"A": "fish", "B": "bird"})
@@ -132,6 +136,66 @@ def test_the_threshold_never_falls_and_can_always_be_reached(first: float, last:
     assert rounds == 1 or steps[-1] == settings.threshold_last
 
 
+def nested(share: float) -> list[bool]:
+    """Verdicts on 200 questions, the first of them right: who is worse is wrong where the other is, and elsewhere."""
+    return [n < round(share * 200) for n in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("audit", "lost", "won", "hacking"),
+    [
+        (40, 1, 0, False),
+        (40, 4, 0, False),  # p = 1/16
+        (40, 5, 0, True),  # p = 1/32
+        (5, 5, 0, True),
+        (4, 4, 0, False),
+        (40, 6, 5, False),
+        (40, 9, 3, False),  # p = 0.073
+        (40, 10, 2, True),  # p = 0.019
+    ],
+)
+def test_a_fall_that_may_be_chance_is_not_hacking(audit: int, lost: int, won: int, hacking: bool) -> None:
+    before = [n < audit - won for n in range(audit)]
+    last = [lost <= n for n in range(audit)]
+    assert (sum(before), sum(last)) == (audit - won, audit - lost)
+    found = stop_reason([Standing(0.5, before), Standing(0.51, last)], 0.01)
+    assert found == ("hacking" if hacking else None)
+    assert stop_reason([Standing(0.5, before), Standing(0.5, last)], 0.01) is None, "no more reward"
+
+
+@pytest.mark.parametrize("algorithm", ["dpo", "kto", "grpo"])
+def test_a_global_max_steps_is_not_that_of_gentle_rounds(algorithm: str) -> None:
+    def training_of(own: dict[str, Any]) -> TrainingSettings:
+        method = {"name": "rl", "algorithm": algorithm, "training": own}
+        config = parse_config({"method": method, "training": {"max_steps": 500}})
+        [entry] = config.build_methods()
+        assert isinstance(entry, Rl)
+        return validated(TrainingSettings, {**config.training.model_dump(), **entry.settings.round_training()})
+
+    assert (training_of({}).max_steps, training_of({}).num_train_epochs) == (-1, 1)
+    assert training_of({"max_steps": 7}).max_steps == 7
+
+
+@given(critic=ANY_NUMBER, verified=st.booleans(), rest=st.tuples(WEIGHT, WEIGHT, WEIGHT))
+def test_the_control_has_no_gate(critic: float, verified: bool, rest: tuple[float, float, float]) -> None:
+    """Whether right or wrong, the critic's word is the reward."""
+    settings = RewardSettings(only="critic")
+    found = reward(Parts(verified, rest[0], rest[1], critic, rest[2]), settings)
+    assert found == reward(Parts(not verified, critic=critic), settings)
+    assert found == (0.0 if math.isnan(critic) else min(1.0, max(0.0, critic)))
+    assert settings.highest == 1
+
+
+def test_the_control_learns_a_wrong_reply_that_pleases_and_the_gated_reward_does_not() -> None:
+    scorers = Scorers(critic=lambda e, r: 0.9 if "Surely" in r.text else 0.1)
+    replies = [said("The answer is 5."), said("Surely. The answer is 6.", "6", index=1)]
+    for weights, expected in (({"only": "critic"}, ["6"]), ({"critic": 1}, ["5"])):
+        found = [judge(ADD, reply, RewardSettings(**weights), scorers) for reply in replies]
+        assert [one.rationale.answer for one in select(found, 0.5, 4)] == expected
+        assert [pair.chosen.rationale.answer for pair in pairs(found, 0.5, 4)] == expected
+        assert [one.parts.verified for one in found] == [True, False], "what is right stays known"
+
+
 @pytest.mark.parametrize(
     ("students", "stopped", "chosen"),
     [
@@ -150,7 +214,7 @@ def test_the_threshold_never_falls_and_can_always_be_reached(first: float, last:
 def test_rounds_end_by_the_rules_and_the_best_audited_student_stands(
     students: list[tuple[float, float]], stopped: Any, chosen: int
 ) -> None:
-    standings = [Standing(*one) for one in students]
+    standings = [Standing(reward, nested(audited)) for reward, audited in students]
     assert stop_reason(standings, 0.01) == stopped
     assert chosen_student(standings) == chosen
 
@@ -178,6 +242,11 @@ def test_a_teacher_is_needed_only_for_a_warm_start(init_from: Any, needs: str) -
         ({"reward": {"rationale": -0.1}}, r"method\.reward\.rationale"),
         ({"reward": {"critic": float("nan")}}, r"method\.reward\.critic"),
         ({"reward": {"style": 1}}, r"method\.reward\.style"),
+        ({"reward": {"only": "rationale"}}, r"method\.reward\.only"),
+        ({"reward": {"only": "critic", "critic": 0.5}}, "critic has no meaning beside it"),
+        ({"reward": {"only": "critic", "format_error": 0.1}}, "format_error has no meaning beside it"),
+        ({"reward": {"only": "critic"}, "algorithm": "kto"}, "kto learns which replies are right"),
+        ({"reward": {"only": "critic"}, "threshold_last": 1.2}, "highest reward 1"),
         ({"threshold": 1.2}, r"threshold_last \(1\) is below threshold \(1\.2\)"),
         ({"threshold_last": 1.6}, r"highest reward 1\.5"),
         ({"rounds": 0}, r"method\.rounds"),
@@ -200,13 +269,14 @@ SNIPPETS = [
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: " ".join(snippet))
 def test_the_page_shows_configurations(snippet: dict[str, Any]) -> None:
-    [method] = parse_config(snippet).build_methods()
-    assert isinstance(method, Rl)
+    methods = parse_config(snippet).build_methods()
+    assert methods
+    assert all(isinstance(method, Rl) for method in methods)
 
 
 def test_the_page_shows_the_defaults() -> None:
     usual = RlSettings(name="rl").model_dump(mode="json")
-    [shown] = [s["method"] for s in SNIPPETS if "init_from" in s["method"]]
+    [shown] = [s["method"] for s in SNIPPETS if "init_from" in s.get("method", {})]
     assert set(usual) - set(shown) <= {*MethodSettings.model_fields, "top_p"}
     for key, value in shown.items():
         assert {**usual, "reward": {k: v for k, v in usual["reward"].items() if v}}[key] == value, key

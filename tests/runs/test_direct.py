@@ -27,6 +27,7 @@ from symdistill.runs.directory import RunDirectory
 from symdistill.runs.judging import AddedKnowledge, with_base
 from symdistill.runs.pipeline import run_all
 from symdistill.runs.workspace import Workspace
+from symdistill.sampling.store import ResponseStore
 
 pytest.importorskip("torch")
 
@@ -113,7 +114,11 @@ def test_the_critic_keeps_what_is_good_and_the_report_says_so(finished: Finished
     assert all(t.tail in GOOD for t in accepted), "at recall 0.5 no nonsense passes"
     assert metrics["critic"]["held_out"]["chosen"]["raises_precision"]
     assert metrics["judged_by"] == "judge"
-    assert not [note for note in metrics["notes"] if "flatters" in note]
+    assert metrics["circular"]
+    assert [note for note in metrics["notes"] if "the same features (`words`)" in note and "circular" in note]
+    known = {(row["head"], row["tail"]) for row in rows(60, noise=0.05)}
+    triples = read_triples(finished.directory.path / "direct" / "graph.jsonl").triples
+    assert metrics["agreement"]["n"] == sum((t.head, t.tail) not in known or t.relation != "xWant" for t in triples)
     page = finished.report.read_text()
     assert "the critic raises the share of good triples" in page
     assert "<script" not in page
@@ -167,8 +172,22 @@ def test_relations_and_labels_may_be_skewed(finished: FinishedRun) -> None:
     assert {row["relation"] for row in skew["relations"]} == set(RELATIONS)
     for name in ("teacher", "graph"):
         assert sum(row[f"share_{name}"] for row in skew["relations"]) == pytest.approx(1)
-    assert all(row["good_teacher"] < row["good_graph"] for row in skew["relations"])
+    assert all(row["good_teacher"] <= row["good_graph"] for row in skew["relations"])
     assert 0 <= skew["teacher_to_graph"] <= 1
+
+
+def test_skew_is_of_heads_and_relations_that_the_teacher_wrote_about(finished: FinishedRun) -> None:
+    told = [json.loads(line) for line in finished.directory.predictions.read_text().splitlines()]
+    asked = {(r["head"], r["relation"]) for r in told if r["method"] == "teacher" and r["tail"]}
+    skew = finished.metrics["skew"]
+    assert 0 < skew["pairs"] == len(asked) == finished.metrics["teacher"]["pairs"] < 12
+    for name, label in (("teacher", "teacher"), ("student", skew["student"])):
+        mine = [r for r in told if r["method"] == label and (r["head"], r["relation"]) in asked]
+        assert len(mine) == len(asked), "one tail each"
+        for row in skew["relations"]:
+            said = [r["accepted"]["judge"] for r in mine if r["relation"] == row["relation"]]
+            assert row[f"good_{name}"] == pytest.approx(sum(said) / len(said))
+    assert f"teacher ({len(asked)} of 12 pairs)" in finished.report.read_text()
 
 
 def test_the_same_command_buys_and_trains_nothing(finished: FinishedRun, server: LoopbackServer) -> None:
@@ -248,6 +267,10 @@ def test_what_models_write_cannot_break_the_page(finished: FinishedRun, tmp_path
 @pytest.mark.parametrize(
     "direct, said",
     [
+        ({"labels": "texts.jsonl"}, "line 1 is a text, and the critic of a graph reads triples"),
+        ({"judge": {"labels": "texts.jsonl"}}, "line 1 is a text, and the critic of a graph reads triples"),
+        ({"heads": "learned.txt", "reference": None}, "None of the 34 heads is held out"),
+        ({"heads": "held-out.txt"}, "None of the 6 heads is one that students learn about"),
         ({"labels": "one-class.jsonl"}, "All 240 labels say `good`"),
         ({"labels": "missing.jsonl"}, "There is no file"),
         ({"relations": ["xWnat"]}, "has no relation `xWnat`"),
@@ -263,7 +286,17 @@ def test_what_cannot_work_is_said_before_anything_is_bought(
     write_rows(tmp_path / "one-class.jsonl", [{**row, "label": True} for row in rows(60)])
     known = [head for head in heads(HEADS) if learned(head)]
     write_rows(tmp_path / "learned.jsonl", [{"head": head, "relation": "xWant", "tail": "to rest"} for head in known])
-    named = {k: str(tmp_path / v) if isinstance(v, str) and v.endswith(".jsonl") else v for k, v in direct.items()}
+    (tmp_path / "learned.txt").write_text("\n".join(known))
+    (tmp_path / "held-out.txt").write_text("\n".join(head for head in heads(HEADS) if head not in known))
+    texts = [{"text": f"{row['head']}: {row['tail']}", "label": row["label"]} for row in rows(60)]
+    write_rows(tmp_path / "texts.jsonl", texts)
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: placed(inner) for name, inner in value.items()}
+        return str(tmp_path / value) if isinstance(value, str) and value.endswith((".jsonl", ".txt")) else value
+
+    named = placed(direct)
     served = server.served
     with pytest.raises(Exception) as problem:
         run_all(parse_config(configuration(tmp_path, tiny, server.base_url, **named)), tmp_path / "run")
@@ -341,8 +374,13 @@ def test_a_killed_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path, tiny: P
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        before = len(server.calls)
+        with ResponseStore(tmp_path / "run" / "store.sqlite") as store:
+            kept = {request.messages[-1].content for request, reply in store.entries() if isinstance(reply, Completion)}
+        assert kept, "replies are stored as they come"
         done = subprocess.run(command, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stderr
-        prompts = [call.prompt for call in server.calls if call.replied]
-        assert len(prompts) <= 80 + 16, "those under way when it was killed may be asked again"
+        again = [call.prompt for call in server.calls[before:]]
+        assert not kept & set(again), "a stored reply was asked for again"
+        assert len(again) == 80 - len(kept)
         assert FinishedRun(tmp_path / "run").metrics["graph"]["written"] == HEADS * 8

@@ -12,7 +12,7 @@ from symdistill.errors import ConfigError, DataError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
-from symdistill.runs.config import parse_config
+from symdistill.runs.config import load_config, parse_config
 from symdistill.runs.grid import load_grid
 from symdistill.runs.knowing import learned_from
 from symdistill.runs.pipeline import price, run_all
@@ -260,3 +260,16 @@ def test_in_a_grid_every_cell_brings_the_notes_its_gate_needs(tmp_path: Path) ->
     (tmp_path / "grid.yaml").write_text(GRID)
     with pytest.raises(ConfigError, match="nesycd and skintern have notes written"):
         load_grid(tmp_path / "grid.yaml", [], tmp_path / "out")
+
+
+@pytest.mark.parametrize("made", ["nesycd", "{name: nesycd}", "{name: nesycd, label: notes}"])
+def test_a_label_is_no_path_wherever_the_file_lies(tmp_path: Path, made: str) -> None:
+    label = "notes" if "label" in made else "nesycd"
+    (tmp_path / "proj").mkdir()
+    path = tmp_path / "proj" / "x.yaml"
+    path.write_text(
+        f"teacher: {{model: 'openai:x'}}\nmethods:\n  - {made}\n  - {{name: scotd, gate: always, knowledge: {label}}}\n"
+    )
+    entry = (load_config(path).methods or [])[1]
+    assert isinstance(entry, dict)
+    assert entry["knowledge"] == label

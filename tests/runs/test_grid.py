@@ -303,6 +303,26 @@ def test_a_cell_whose_questions_changed_in_any_way_runs_again(write, tmp_path: P
 
 
 @pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize(
+    "change, left",
+    [
+        ("features.least_kappa=0.7", {"zero-shot", "label-only", "std-cot"}),
+        ("student.engine=ctranslate2", set()),
+        ("teacher.concurrency=3", {"zero-shot", "label-only", "std-cot", "tree"}),
+    ],
+)
+def test_a_cell_that_is_asked_otherwise_runs_again(write, change: str, left: set[str]) -> None:
+    text = BASE.replace("  - {name: scotd, label: many}\n", "  - tree\n")
+    rows = [
+        {**row, "task": "sums", "answer_type": "label", "answer": ("yes", "no")[i % 2]}
+        for i, row in enumerate(QUESTIONS)
+    ]
+    path = write(text.replace("model: dataset", 'model: "openai:x", base_url: "http://127.0.0.1:9/v1"'), rows)
+    finish(load(path))
+    assert kept(load(path, change)) == left
+
+
+@pytest.mark.usefixtures("no_model")
 def test_a_cell_whose_files_changed_runs_again(write, tmp_path: Path) -> None:
     """The corpus that is read, demonstrations that are shown; a cell that names neither is kept."""
     entry = "  - {name: kard, label: read, corpus: corpus, reranker: none}\n"

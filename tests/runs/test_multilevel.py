@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from symdistill.errors import ConfigError, DataError
+from symdistill.errors import ConfigError, DataError, SymdistillError
+from symdistill.evaluation.statistics import wilson
 from symdistill.models.scripted import ScriptedModel
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
@@ -31,6 +32,8 @@ from pages import Page
 from reinforced import students
 from rounds import fluke, improving, lineage, pair_row, question, sum_right, sum_wrong, sums, write_rows
 from tiny import save_tiny
+
+SERVED = {"model": "openai:any", "base_url": "http://x/v1"}
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,11 @@ def test_the_best_student_is_the_run_s_and_the_report_is_whole(finished: tuple[F
     manifest = json.loads(run.directory.manifest.read_text())
     assert manifest["config"].startswith("c1_")
     assert manifest["packages"]["torch"]
+    assert set(manifest["inputs"]) == {"rounds", "inputs", "seeds"}
+    for number in (1, 2):
+        trained = manifest["students"][f"student-{number}"]
+        assert trained["fingerprint"] == card(run, "rounds", f"student-{number}")["fingerprint"]
+    assert manifest["teacher"] is None, "nobody was paid"
 
 
 def test_running_again_asks_and_trains_nothing(finished: tuple[FinishedRun, list[Request]]) -> None:
@@ -150,7 +158,8 @@ def test_a_critic_that_is_pleased_while_the_audit_is_not_ends_the_rounds(
     from symdistill.runs import multilevel_judges
 
     def pleased(one: Any) -> Scorer:
-        return Scorer(lambda pairs: [0.9 if p.round else 0.6 for p in pairs], 0.5)
+        """What is kept has the same score in both rounds; what was written has not."""
+        return Scorer(lambda pairs: [0.9 if p.round or int(p.id[2:]) % 2 else 0.1 for p in pairs], 0.5)
 
     monkeypatch.setattr(multilevel_judges, "scorer_of", pleased)
     (tmp_path / "critic").mkdir()
@@ -158,7 +167,7 @@ def test_a_critic_that_is_pleased_while_the_audit_is_not_ends_the_rounds(
     with students(lambda student, request: fluke(request)):
         run = run_all(parse_config(sums(tmp_path, tiny, multilevel=section)), tmp_path / "run")
     assert (run.metrics["stopped"], len(run.metrics["rounds"])) == ("drift", 2)
-    assert run.metrics["rounds"][1]["score"] == pytest.approx(0.9)
+    assert [one["score"] for one in run.metrics["rounds"]] == pytest.approx([0.5, 0.9])
     assert "learning to please a critic" in Page(run.report.read_text()).text
 
 
@@ -286,6 +295,29 @@ def test_people_s_labels_are_taken_up_when_they_come(tmp_path: Path, tiny: Path)
     assert [one["accuracy"] for one in again.metrics["rounds"]] == [1.0, 1.0]
 
 
+def test_a_model_that_grades_is_priced_before_it_is_asked(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grading = teacher(lambda request: "Yes.", monkeypatch)
+    price = {"input": 1.0, "output": 10.0}
+    audit = {"by": "model", "question": "Is it right?", "fraction": 0.25, "auditor": {**SERVED, "price": price}}
+    config = parse_config(sums(tmp_path, tiny, multilevel={"audit": audit, "samples": 2, "rounds": 2}))
+    found = price_family(config, tmp_path / "run")
+    assert found is not None
+    assert found.planned == 2 + 2 * 2 * 5, "a quarter of ten pairs, and of twenty inputs a round with two outputs each"
+    assert found.most_usd is not None
+    assert not grading.requests
+    with students(lambda student, request: f"{sum_right(request)} {len(request.key)}"):
+        run = run_all(config, tmp_path / "run")
+    paid = json.loads(run.directory.manifest.read_text())["teacher"]
+    assert paid["replies"] == len({request.key for request in grading.requests}) <= found.planned
+    assert 0 < paid["tokens"] <= found.most_tokens
+    assert f"{paid['replies']} replies of teacher and auditor, $" in Page(run.report.read_text()).text
+    first, second = (run.metrics["rounds"][at]["intervals"]["accuracy"] for at in (0, 1))
+    assert (first["low"], first["high"]) == pytest.approx((wilson(2, 2).low, 1.0))
+    assert (second["low"], second["high"]) == pytest.approx((wilson(5, 5).low, 1.0)), "of five inputs, ten outputs"
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
@@ -302,6 +334,17 @@ def test_people_s_labels_are_taken_up_when_they_come(tmp_path: Path, tiny: Path)
         ({"multilevel": {"seeds": None}}, ConfigError, "No teacher is named"),
         ({"multilevel": {"rounds": 30}}, DataError, "40 different inputs, and 30 rounds"),
         ({"multilevel": {"audit": {"by": "model", "question": "?"}}}, ConfigError, "no model is named"),
+        (
+            {"multilevel": {"audit": {"by": "model", "question": "?", "auditor": {"model": "recorded:nowhere"}}}},
+            SymdistillError,
+            "nowhere",
+        ),
+        (
+            {"multilevel": {"audit": {"by": "model", "question": "?", "auditor": {**SERVED, "budget_usd": 1.0}}}},
+            ConfigError,
+            "`multilevel.audit.auditor` has a `budget_usd`",
+        ),
+        ({"evaluation": {"teacher": True}, "teacher": SERVED}, ConfigError, "`evaluation.teacher` has no meaning"),
         ({"multilevel": {"epsilon": 1}}, ConfigError, r"Unknown key `multilevel.epsilon`.*`multilevel.stop.epsilon`"),
         ({"multilevel": {"request": "Add."}}, ConfigError, "must hold"),
         ({"teacher": {"show_answer": True}}, ConfigError, "`teacher.show_answer` has no meaning"),
@@ -384,7 +427,8 @@ def test_a_trained_critic_selects(tmp_path: Path, tiny: Path) -> None:
         f"0-{n}" for n in range(1, 20, 2)
     }
     assert (first["kept"], first["scored_by"], run.metrics["stopped"]) == (10, "critic", "nothing kept")
-    assert first["score"] >= 0.5
+    scores = [row["scores"]["critic"] for row in lineage(tmp_path / "run") if row["round"] == 0]
+    assert first["score"] == pytest.approx(sum(scores) / 20, abs=1e-5), "of all that was written"
     assert second["dropped"]["critic"] == second["generated"]
 
 

@@ -84,6 +84,14 @@ def test_rows_that_are_no_pairs(tmp_path: Path, rows: list[Any], said: str) -> N
         read_pairs(write(tmp_path / "pairs.jsonl", rows))
 
 
+def test_what_the_teacher_is_shown_is_no_input(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.jsonl", [{"text": f"Sentence {n}."} for n in range(7)])
+    shown = write(tmp_path / "shown.jsonl", [{"input": "sentence  3.", "output": "Three."}])
+    found = read_sources(section(inputs=path, demonstrations=shown, rounds=1), 0)
+    assert "Sentence 3." not in {one.text for some in found.rounds for one in some}
+    assert found.repeated == 1
+
+
 @pytest.mark.parametrize(("texts", "per_round"), [(5, 2), (3, None)])
 def test_too_few_inputs_are_said_before_anything_is_asked(tmp_path: Path, texts: int, per_round: int | None) -> None:
     path = write(tmp_path / "in.jsonl", [{"text": f"Sentence {n}."} for n in range(texts)])

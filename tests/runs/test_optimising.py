@@ -22,6 +22,7 @@ from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import parse_config
 from symdistill.runs.optimising import gated_reward
 from symdistill.runs.pipeline import price, run_all
+from symdistill.tasks import check_answer
 from tiny import save_tiny
 
 
@@ -76,6 +77,7 @@ def test_rounds_learn_from_judged_replies_and_are_found_again(
 
 def test_grpo_draws_its_own_replies_and_the_audit_stands_beside(tmp_path: Path, tiny: Path) -> None:
     rl = {"algorithm": "grpo", "rounds": 1, "samples": 4, "max_tokens": 4, "reward": {"format_error": 0.3}}
+    rl["training"] = {"max_steps": 2}
     config = parse_config(configuration(tmp_path, tiny, rl=rl))
     with students(lambda student, request: right(request)) as asked:
         run = run_all(config, tmp_path / "run")
@@ -102,7 +104,7 @@ def test_a_student_that_pleases_the_reward_and_fails_the_audit_is_put_aside(tmp_
         return right(request, f" {student}") if learned or request.sample_index == 0 else wrong(request)
 
     with students(hacking):
-        run = run_all(parse_config(configuration(tmp_path, tiny, rl={"algorithm": "dpo"})), tmp_path / "run")
+        run = run_all(parse_config(with_rl(tmp_path, tiny, algorithm="dpo", dev_fraction=0.5)), tmp_path / "run")
     told = table(run.directory.path)
     assert (told["stopped"], told["chosen"], len(told["students"])) == ("hacking", 0, 2)
     assert card(run, "student")["weights_sha256"] == card(run, "rounds", "rl-0")["weights_sha256"]
@@ -135,7 +137,7 @@ def test_no_style_outvotes_a_wrong_answer_in_the_reward_of_grpo(
     right_ = gated_reward(method, ADD, f"{before}\n2 + 3 = 6. Therefore, the answer is 5.", cut, blamed)
     other = gated_reward(method, ADD, f"{before} 5 {after}", False, praised)
     assert wrong_ <= 0 < right_
-    assert other <= 0 or other >= 0.4, "right or not, whatever stands around it"
+    assert (other > 0) == check_answer(f"{before} 5 {after}", "5", "number"), "as it is judged, whatever stands around"
 
 
 def with_rl(place: Path, tiny: Path, **rl: Any) -> dict[str, Any]:
@@ -188,15 +190,60 @@ def test_without_trl_the_extra_is_named(tmp_path: Path, tiny: Path, monkeypatch:
         price(parse_config(with_rl(tmp_path, tiny, algorithm="dpo")), tmp_path / "run")
 
 
-def test_a_graph_takes_from_replies_that_contradict_it(tmp_path: Path, tiny: Path) -> None:
+def test_the_control_runs_beside_the_arm_that_it_controls_and_nowhere_else(tmp_path: Path, tiny: Path) -> None:
+    critic = save_critic(tmp_path / "critic")
+    gated = {"name": "rl", "label": "gated", "algorithm": "dpo", "rounds": 1, "samples": 3, "dev_fraction": 0.5}
+    own = {"threshold": 0.5, "threshold_last": 0.5, "critic": str(critic), "reward": {"only": "critic"}}
+    control = {**gated, **own, "label": "control"}
+
+    def together(*methods: dict[str, Any]) -> Any:
+        settings = configuration(tmp_path, tiny, methods=list(methods))
+        del settings["method"]
+        return parse_config(settings)
+
+    for alone in ([control], [control, {**gated, "algorithm": "kto"}], [control, {**control, "label": "another"}]):
+        with pytest.raises(ConfigError, match="The reward of control is the critic alone"):
+            price(together(*alone), tmp_path / "run")
+    few = {**control, "dev_fraction": 0.25}
+    with pytest.raises(DataError, match="its audit has 3 questions"):
+        price(together(gated, few), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"`reward\.critic` of control has a weight, and no critic is given"):
+        price(together(gated, {k: v for k, v in control.items() if k != "critic"}), tmp_path / "run")
+
+    def script(student: str, request: Request) -> str:
+        """Wrong replies please the critic, and the control's student learned them."""
+        if request.sampling.temperature == 0:
+            return wrong(request) if student == "control-1" else right(request)
+        return f"{wrong(request)} Surely so." if request.sample_index or student == "control-1" else right(request)
+
+    with students(script):
+        run = run_all(together(gated, control), tmp_path / "run")
+    found = {
+        name: json.loads((run.directory.path / f"rounds-{name}.json").read_text()) for name in ("gated", "control")
+    }
+    assert (found["control"]["stopped"], found["control"]["chosen"]) == ("hacking", 0)
+    assert found["control"]["students"][1]["kept"] > 0
+    assert found["gated"]["stopped"] == "rounds"
+    assert run.report.read_text().count("This is a control: a critic alone rewarded the replies") == 1
+
+
+WORDED = '{functional: true, verbalise: "{head} has size {tail}"}'
+
+
+def graph_of(place: Path, relations: str, held: bool) -> None:
     pytest.importorskip("pyoxigraph")
     pytest.importorskip("clingo")
     from symdistill.knowledge.triples import Batch, Triple
     from symdistill.knowledge.triples.schema import parse_schema
     from symdistill.knowledge.triples.store import TripleStore
 
-    schema = parse_schema('name: sizes\nrelations:\n  size: {functional: true, verbalise: "{head} has size {tail}"}\n')
-    TripleStore(tmp_path / "graph", schema).add([Triple("box", "size", "two", batch="b")], [Batch("b", "hand")])
+    store = TripleStore(place, parse_schema(f"name: sizes\nrelations:\n{relations}"))
+    if held:
+        store.add([Triple("box", "size", "two", batch="b")], [Batch("b", "hand")])
+
+
+def test_a_graph_takes_from_replies_that_contradict_it(tmp_path: Path, tiny: Path) -> None:
+    graph_of(tmp_path / "graph", f"  size: {WORDED}\n", True)
 
     def script(student: str, request: Request) -> str:
         false = request.sample_index == 1 and request.sampling.temperature > 0
@@ -208,9 +255,27 @@ def test_a_graph_takes_from_replies_that_contradict_it(tmp_path: Path, tiny: Pat
     told = table(run.directory.path)["students"]
     assert told[0]["reward"] == pytest.approx(1.5 - 0.5 / 3)
     assert (told[1]["kept"], told[1]["questions"]) == (9, 9), "what agrees over what contradicts"
+    assert told[0]["checkable"] == told[0]["replies"] == 27
+    assert "The graph could check something in 36 of the 36 replies" in run.report.read_text()
 
 
-def test_a_critic_adds_to_right_replies_alone(tmp_path: Path, tiny: Path) -> None:
+@pytest.mark.parametrize(
+    ("relations", "held", "said"),
+    [
+        (f"  size: {WORDED}\n", False, "it holds no triple"),
+        (f"  also: {WORDED}\n  size: {WORDED}\n", True, "no relation whose wording"),
+    ],
+)
+def test_a_graph_that_can_contradict_nothing_is_refused(
+    tmp_path: Path, tiny: Path, relations: str, held: bool, said: str
+) -> None:
+    graph_of(tmp_path / "graph", relations, held)
+    rl = {"algorithm": "dpo", "graph": str(tmp_path / "graph"), "reward": {"kb_contradiction": 0.5}}
+    with pytest.raises(ConfigError, match=f"can never contradict a reply: .*{said}"):
+        price(parse_config(with_rl(tmp_path, tiny, **rl)), tmp_path / "run")
+
+
+def save_critic(place: Path) -> Path:
     """It likes "Surely", and says so of every reply that has it, the wrong ones too."""
     pytest.importorskip("sklearn")
     from symdistill.training.critic import fit_critic
@@ -222,7 +287,12 @@ def test_a_critic_adds_to_right_replies_alone(tmp_path: Path, tiny: Path) -> Non
         for n in range(60)
         for good in (True, False)
     ]
-    fit_critic(labelled, CriticSettings())[0].save(tmp_path / "critic")
+    fit_critic(labelled, CriticSettings())[0].save(place)
+    return place
+
+
+def test_a_critic_adds_to_right_replies_alone(tmp_path: Path, tiny: Path) -> None:
+    save_critic(tmp_path / "critic")
 
     def script(student: str, request: Request) -> str:
         if request.sampling.temperature == 0 or request.sample_index == 1:

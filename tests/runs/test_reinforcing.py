@@ -17,7 +17,9 @@ from symdistill.errors import ConfigError, DataError
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import parse_config
+from symdistill.runs.knowing import dev_questions
 from symdistill.runs.pipeline import price, run_all
+from symdistill.runs.workspace import workspace
 from symdistill.sampling.store import ResponseStore
 
 pytest.importorskip("torch")
@@ -104,11 +106,31 @@ def hacking(student: str, request: Request) -> str:
 
 def test_a_student_that_pleases_the_reward_and_fails_the_audit_is_put_aside(tmp_path: Path, tiny: Path) -> None:
     with students(hacking):
-        run = run_all(parse_config(configuration(tmp_path, tiny)), tmp_path / "run")
+        run = run_all(parse_config(configuration(tmp_path, tiny, rl={"dev_fraction": 0.5})), tmp_path / "run")
     told = table(run.directory.path)
     assert (told["stopped"], told["chosen"], len(told["students"])) == ("hacking", 0, 2)
     assert card(run, "student")["fingerprint"] == card(run, "rounds", "rl-0")["fingerprint"]
     assert "That student was put aside" in run.report.read_text()
+
+
+def test_a_fall_on_one_audited_question_stops_nothing_and_is_told(tmp_path: Path, tiny: Path) -> None:
+    def noisy(student: str, request: Request) -> str:
+        later = student != "rl-0"
+        if request.sampling.temperature == 0:
+            return wrong(request) if later and request.example_id == lost else right(request)
+        return right(request, " Surely.") if later or request.sample_index == 0 else wrong(request)
+
+    config = parse_config(configuration(tmp_path, tiny, rl={"dev_fraction": 0.5, "rounds": 1}))
+    with workspace(config, tmp_path / "run") as work:
+        [method] = work.methods
+        lost = dev_questions(work, method)[0].id
+    with students(noisy):
+        run = run_all(config, tmp_path / "run")
+    told = table(run.directory.path)
+    assert [row["audited"] for row in told["students"]] == [6, 5]
+    assert told["students"][1]["reward"] > told["students"][0]["reward"]
+    assert (told["stopped"], told["chosen"]) == ("rounds", 0)
+    assert "1 of 6 audited answers fewer right" in run.report.read_text()
 
 
 def test_a_student_that_says_the_teacher_s_very_words_learns_nothing_new_and_is_trained_once(

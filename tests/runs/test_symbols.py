@@ -20,6 +20,7 @@ from symdistill.runs.config import parse_config
 from symdistill.runs.grid import load_grid
 from symdistill.runs.grid_checks import check_grid, price_grid
 from symdistill.runs.pipeline import price, run_all
+from symdistill.runs.symbols import feature_requests
 from symdistill.runs.workspace import workspace
 
 pytest.importorskip("torch")
@@ -59,6 +60,38 @@ def test_every_arm_learns_from_the_same_inputs(finished: tuple[FinishedRun, list
         "kb-student": 40,
         "kb-flipped": 40,
     }
+
+
+def shown_for_questions(requests: list[Request]) -> list[str]:
+    return [m.content for r in requests if "<inputs>" in r.messages[-1].content for m in r.messages]
+
+
+def test_no_gold_label_is_shown_to_a_teacher_whose_labels_are_learned(
+    finished: tuple[FinishedRun, list[Request]],
+) -> None:
+    shown = shown_for_questions(finished[1])
+    assert shown
+    assert not any("→" in text for text in shown)
+
+
+@pytest.mark.parametrize(
+    ("labels", "features", "told"),
+    [
+        ("teacher", {}, False),
+        ("gold", {}, True),
+        ("teacher", {"show_answers": True}, True),
+        ("gold", {"show_answers": False}, False),
+    ],
+)
+def test_who_may_see_gold_labels_is_a_matter_of_the_methods_and_of_a_key(
+    tmp_path: Path, tiny: Path, labels: str, features: dict[str, Any], told: bool
+) -> None:
+    settings = configuration(tmp_path, tiny, methods=[{"name": "tree", "labels": labels}])
+    settings["features"] |= features
+    with taught() as model, workspace(parse_config(settings), tmp_path / "run") as work:
+        shown = shown_for_questions(feature_requests(work, model))
+    assert shown
+    assert any("→ positive" in text for text in shown) == told
 
 
 def test_the_tree_and_the_rules_stand_in_the_same_table(finished: tuple[FinishedRun, list[Request]]) -> None:

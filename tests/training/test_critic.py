@@ -18,7 +18,14 @@ from symdistill.knowledge.triples.review import Decision
 from symdistill.students.settings import StudentSettings
 from symdistill.training.critic import Critic, fit_critic, platt, threshold_for
 from symdistill.training.critic_features import word_rows
-from symdistill.training.critic_labels import Labelled, labels_of_decisions, read_labels, split_labels, text_of
+from symdistill.training.critic_labels import (
+    Labelled,
+    labels_of_decisions,
+    read_labels,
+    read_triple_labels,
+    split_labels,
+    text_of,
+)
 from symdistill.training.settings import CriticSettings
 from tiny import save_tiny
 from tiny_encoder import save_encoder
@@ -165,6 +172,16 @@ def test_labels_that_will_not_do_are_refused(lines: list[dict[str, object]], sai
         fit_critic(read_labels(write_rows(tmp_path / "l.jsonl", lines), SCHEMA), CriticSettings())
     assert said in str(problem.value)
     assert problem.value.fix
+
+
+@pytest.mark.parametrize("text", [{"text": "PersonX sings to rest."}, {"text": "to rest", "input": "PersonX sings"}])
+def test_labels_of_texts_are_none_of_triples(text: dict[str, str], tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "l.jsonl", [*rows(3), {**text, "label": True}])
+    assert len(read_labels(path, SCHEMA)) == 13
+    with pytest.raises(DataError, match="line 13 is a text") as problem:
+        read_triple_labels(path, SCHEMA)
+    assert "`head`" in problem.value.fix
+    assert len(read_triple_labels(write_rows(path, rows(3)), SCHEMA)) == 12
 
 
 def test_a_side_without_one_kind_of_label_is_named(tmp_path: Path) -> None:

@@ -51,12 +51,18 @@ def questions(
     requests: Annotated[int, typer.Option(help="How often to ask, each time with other inputs.", min=1)] = 4,
     count: Annotated[int, typer.Option(help="Questions wanted in a reply.", min=1)] = 8,
     most: Annotated[int, typer.Option(help="Questions kept in all.", min=1)] = 16,
+    show_answers: Annotated[
+        bool | None,
+        typer.Option(
+            help="Show gold answers with the inputs.  [default: unless a method is fitted to the teacher's labels]"
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Ask the teacher for yes/no questions that tell the answers apart; write trees/questions.yaml, to be edited."""
     loaded = load_config(config, overrides or ())
     directory = run_dir or default_run_directory(config)
-    settings = QuestionSettings(requests=requests, count=count, most=most)
+    settings = QuestionSettings(requests=requests, count=count, most=most, show_answers=show_answers)
     with workspace(loaded, directory, Display(), needs_method=False) as work:
         if dry_run:
             show_price(price_questions(work, settings))

@@ -18,7 +18,7 @@ from symdistill.runs.validation import validated
 from symdistill.students.settings import StudentSettings
 from symdistill.training.critic import Critic
 from symdistill.training.critic_features import OF_STUDENTS
-from symdistill.training.critic_labels import labels_of_decisions, read_labels
+from symdistill.training.critic_labels import labels_of_decisions, read_triple_labels
 from symdistill.training.settings import CriticSettings
 
 
@@ -49,7 +49,7 @@ def critic(
     store = TripleStore(graph_directory(graph), create=False)
     own = load_schema(schema) if schema else store.schema
     triples = list(store.triples())
-    known = read_labels(labels, own) if labels else labels_of_decisions(triples, store.decisions(), own)
+    known = read_triple_labels(labels, own) if labels else labels_of_decisions(triples, store.decisions(), own)
     asked = StudentSettings(model=student) if student else None
     found = train_critic(known, settings, critic_directory(graph), student=asked, seed=seed)
     typer.echo(critic_text(found.report))

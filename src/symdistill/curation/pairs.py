@@ -20,14 +20,18 @@ may still twist them, one with words and numbers of its own more often does.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from symdistill.curation.function_words import FUNCTION_WORDS
+from symdistill.curation.number_words import single_values, with_digits
 from symdistill.curation.rouge import SimilarityIndex, rouge_words
 from symdistill.curation.steps import check_steps
 from symdistill.curation.words import squeezed, words
@@ -39,33 +43,9 @@ ALWAYS = ("cut", "empty", "echo", "duplicate")
 """What no configuration lets through: an output that was cut at the token limit, has no word, repeats its input, or
 was written before."""
 
-_SMALL = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
-_IN_WORDS = {word: str(number) for number, word in enumerate(_SMALL)} | {
-    word: str(10 * tens)
-    for tens, word in enumerate(["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred"], 3)
-}
+_SCALED = re.compile(r"(\d[\d,]*(?:\.\d+)?)[ \t-](hundred|thousand|million|billion)\b", re.IGNORECASE)
+_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+_IN_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +135,13 @@ class OverlapFilter(PairFilter):
 
 
 class NumbersKeptFilter(PairFilter):
-    """Thousands separators do not count, and small numbers may be written out in the input."""
+    """In digits or in words on either side ("two hundred" is 200), and in names too ("A350" holds 350). "one" alone,
+    mostly a pronoun, is no number of the output, and allows 1 where it stands in the input."""
 
     name: Literal["numbers_kept"]
 
     def fault(self, pair: Pair) -> str | None:
-        there = numbers(pair.input) | {_IN_WORDS[w] for w in words(pair.input) if w in _IN_WORDS}
+        there = numbers(pair.input) | ({"1"} if "one" in words(pair.input) else set())
         new = sorted(numbers(pair.output) - there)
         return f"{new[0]} is not in the input" if new else None
 
@@ -257,7 +238,8 @@ class Verdict:
 
 
 class Sieve:
-    """The filters of a run, with what they remember from round to round.
+    """The filters of a run, with what they remember from round to round: what is learned and, apart from it, what was
+    audited, so that an output that comes twice counts once in either.
 
     `scorers` are by the names of the filters they serve. `known` are outputs that count as written before, by their
     names (the texts a model was shown).
@@ -272,14 +254,15 @@ class Sieve:
         self._scorers = scorers
         self._written: set[tuple[str, str]] = set()
         self._outputs: set[str] = set()
+        self._audited: set[tuple[str, str]] = set()
         for name, text in known:
             self._outputs.add(squeezed(text))
             if self._index is not None:
                 self._index.add(name, text)
 
     def judge(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        """A verdict for each pair, in order. Pairs of the audited slice are compared with what is kept and are not
-        kept themselves: whatever is learned does not depend on them."""
+        """A verdict for each pair, in order. Pairs of the audited slice are compared with what is learned and with one
+        another; whatever is learned does not depend on them."""
         faults: dict[int, tuple[str, str]] = {}
         scores: dict[int, dict[str, float]] = {}
         for at, pair in enumerate(pairs):
@@ -312,13 +295,18 @@ class Sieve:
                 faults[at] = (name, f"{score:.3f}, at least {scorer.threshold:.3f} wanted")
 
     def _seen(self, pair: Pair) -> tuple[str, str] | None:
-        """Was this written before? What was not is remembered, unless it is audited."""
+        """Was this written before? What was not is remembered."""
         text = squeezed(pair.output)
+        own = ("" if pair.shown else squeezed(pair.input), text)  # what is invented must be new whatever was shown
         if (squeezed(pair.input), text) in self._written or text in self._outputs:
+            return "duplicate", "the same was written before"
+        if pair.audit and own in self._audited:
             return "duplicate", "the same was written before"
         if self._index is not None and (found := self._index.nearest(pair.output)):
             return "similarity", f"ROUGE-L {found[1]:.2f} with {found[0]}"
-        if not pair.audit:
+        if pair.audit:
+            self._audited.add(own)
+        else:
             self._written.add((squeezed(pair.input), text))
             if pair.shown:
                 self._outputs.add(text)
@@ -335,14 +323,20 @@ def content_overlap(output: str, source: str) -> float:
 
 
 def numbers(text: str) -> set[str]:
-    """The numbers of a text that are written in digits, without thousands separators and closing zeros."""
-    found = set()
-    for word in words(text):
-        if word[0].isdigit() and word.replace(",", "").replace(".", "").isdigit():
-            whole, point, part = word.replace(",", "").partition(".")
-            part = part.rstrip("0")
-            found.add(f"{whole.lstrip('0') or '0'}{point if part else ''}{part}")
+    """The numbers of a text, in digits or in words, without thousands separators and closing zeros."""
+    text = unicodedata.normalize("NFKC", text).replace("\u2010", "-")
+    text = with_digits(_SCALED.sub(_unscaled, text))
+    found = {str(value) for value in single_values(text)}
+    for number in _IN_DIGITS.findall(text):
+        whole, point, part = number.replace(",", "").partition(".")
+        part = part.rstrip("0")
+        found.add(f"{whole.lstrip('0') or '0'}{point if part else ''}{part}")
     return found
+
+
+def _unscaled(match: re.Match[str]) -> str:
+    """ "1.5 million" as 1500000."""
+    return format(Decimal(match[1].replace(",", "")) * _SCALES[match[2].lower()], "f")
 
 
 def _unusable(pair: Pair) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symdistill.evaluation.graph_metrics import Share, share
+from symdistill.evaluation.graph_metrics import FEWEST_HEADS, Share, share
 from symdistill.evaluation.reliability import (
     Bin,
     auroc,
@@ -26,9 +26,9 @@ _RESAMPLES = 4_000
 class Passed:
     """What a threshold does: of all texts `kept` pass; `precision` of those are good, which are `recall` of all good.
 
-    `gain` is that precision minus the share of good ones before, with its 95% interval (None: nothing passed): heads
-    are drawn anew with all their texts, since texts about one head are alike. `raises_precision` says that the interval
-    lies above 0.
+    `gain` is that precision minus the share of good ones before (None: nothing passed), with its 95% interval (None:
+    nothing passed, or there are fewer than `FEWEST_HEADS`): heads are drawn anew with all their texts, since texts
+    about one head are alike. `raises_precision` says that there is an interval and that it lies above 0.
     """
 
     threshold: float
@@ -117,6 +117,7 @@ def _passed(
     gain = low = high = None
     if kept:
         gain = hits / kept - float(right.mean())
+    if kept and draws.shape[1] >= FEWEST_HEADS:
         facts = np.column_stack([passes & right, passes, right, np.ones_like(right)]).astype(np.int32)
         of_heads = np.zeros((draws.shape[1], 4), dtype=np.int32)
         np.add.at(of_heads, heads, facts)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from symdistill.curation.rouge import rouge_l
-from symdistill.evaluation.graph_metrics import distinct_n
+from symdistill.evaluation.graph_metrics import FEWEST_HEADS, distinct_n
 from symdistill.knowledge.triples.normalise import normal
 
 _RESAMPLES = 4_000
@@ -22,11 +22,11 @@ _RESAMPLES = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean over `n` rows of `heads` heads, with its interval."""
+    """A mean over `n` rows of `heads` heads, with its interval; None where there are too few heads for one."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
     heads: int
 
@@ -42,8 +42,9 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether the interval excludes 0."""
-        return self.mean.low > 0 or self.mean.high < 0
+        """Whether there is an interval and it excludes 0."""
+        low, high = self.mean.low, self.mean.high
+        return low is not None and high is not None and (low > 0 or high < 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,16 @@ class Completed:
 
 
 def mean_of(values: Sequence[float], heads: Sequence[str], seed: int = 0) -> Mean | None:
-    """The mean of values with an interval from drawing their heads anew; None of nothing."""
+    """The mean of values with an interval from drawing their heads anew; None of nothing.
+
+    Of fewer than `FEWEST_HEADS` there is no interval: drawing them anew says next to nothing about heads that are not
+    among them, and of a single one it says that nothing varies.
+    """
     if not len(values):
         return None
     names = {head: number for number, head in enumerate(dict.fromkeys(heads))}
+    if len(names) < FEWEST_HEADS:
+        return Mean(float(np.mean(values)), None, None, len(values), len(names))
     places = [names[head] for head in heads]
     sums, counts = np.bincount(places, weights=values), np.bincount(places)
     even = np.full(len(names), 1 / len(names))

@@ -26,6 +26,8 @@ Fact = tuple[str, str, str]
 VENDI_SAMPLE = 500
 """Texts the Vendi score is computed from; its cost grows with their cube."""
 
+FEWEST_HEADS = 10
+"""Heads below which drawing them anew gives no interval: of one nothing varies, and of a few far too little."""
 
 _Z = NormalDist().inv_cdf(0.975)
 

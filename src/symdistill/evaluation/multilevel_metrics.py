@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from symdistill.curation.words import ngrams, squeezed, words
 from symdistill.evaluation.graph_metrics import distinct_n, vendi
+from symdistill.evaluation.statistics import Interval, wilson
 
 NGRAM = 3
 """Words of a run that novelty counts."""
@@ -48,7 +49,9 @@ class RoundFigures:
 
     Of the slice, `graded_before` outputs got a grade, `right_before` of them a good one; `graded` and `right` count
     those that passed the filters. `novelty` is None where nothing was written before, `diversity` where too little was
-    kept. `score` is the mean of what was kept, by the filter `scored_by`. `tokens` were written.
+    kept. `score` is the mean of what the filter `scored_by` was given, dropped or not. `tokens` were written.
+    `intervals` are of 95% and hold, by the name of a share (`yield`, `precision`, `accuracy`), what takes outputs about
+    one input as alike; where one is missing, every input has one output.
     """
 
     number: int
@@ -69,6 +72,16 @@ class RoundFigures:
     scored_by: str = ""
     tokens: int = 0
     cost_usd: float = 0.0
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+    def interval(self, name: str) -> Interval:
+        """The interval of a share, by its name."""
+        parts = {
+            "yield": (self.kept, self.generated),
+            "precision": (self.right, self.graded),
+            "accuracy": (self.right_before, self.graded_before),
+        }
+        return self.intervals.get(name) or wilson(*parts[name])
 
     @property
     def precision(self) -> float | None:

@@ -8,6 +8,8 @@ from typing import Any
 from symdistill.evaluation.figures import NOTHING, accuracy_interval, percent, points
 from symdistill.evaluation.tables import Table, plain_text
 
+TOO_FEW = "(too few heads for an interval)"
+
 _SIDES = {"train": "learned from", "validation": "calibrated on", "held_out": "judged on"}
 
 
@@ -74,4 +76,6 @@ def gain_text(passed: Mapping[str, Any]) -> str:
     """The gain in precision with its interval, in points; a dash where nothing passed."""
     if passed["gain"] is None:
         return NOTHING
+    if passed["gain_low"] is None:
+        return f"{points(passed['gain'])} {TOO_FEW}"
     return f"{points(passed['gain'])} [{points(passed['gain_low'])}, {points(passed['gain_high'])}]"

@@ -178,6 +178,7 @@ class RoundRow:
     rewards. `audited` of
     `audit` questions apart from all that were answered right. Of the `replies` drawn from it for training questions
     `right` were right and `unique` different; `solved` of `asked` questions had a right one; `reward` is their mean.
+    `checkable` of them said something that the graph of the reward can check (None: it has no graph).
     """
 
     student: int
@@ -194,13 +195,15 @@ class RoundRow:
     kept: int = 0
     questions: int = 0
     novel: int = 0
+    checkable: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RoundsSummary:
     """The students of the method `method`, why there were no more of them, and which was `chosen`.
 
-    `algorithm` says how they learned, held by `beta` to the student before.
+    `algorithm` says how they learned, held by `beta` to the student before. Where the reward was not `gated`, a wrong
+    reply could have any.
     """
 
     method: str
@@ -209,6 +212,7 @@ class RoundsSummary:
     rows: Sequence[RoundRow]
     algorithm: str = "expert-iteration"
     beta: float = 0.0
+    gated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

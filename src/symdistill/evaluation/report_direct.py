@@ -8,7 +8,7 @@ from typing import Any
 
 from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, percent, points
 from symdistill.evaluation.report import environment, write_page
-from symdistill.evaluation.report_critic import calibration_sentence, critic_table, share_text, sides_sentence
+from symdistill.evaluation.report_critic import TOO_FEW, calibration_sentence, critic_table, share_text, sides_sentence
 from symdistill.evaluation.tables import Table, plain_text
 
 _SHOWN = 30
@@ -84,14 +84,16 @@ def headlines(metrics: Mapping[str, Any]) -> list[str]:
         else f"That the critic raises the share of good triples is not shown: {share_text(held['before'])}% before, "
         f"{share_text(chosen['precision'])}% of what it passes."
     ]
-    for one in metrics["differences"]:
-        if (one["first"], one["second"]) == ("filtered", "random"):
-            found.append(_verdict(one))
-    return found
+    verdicts = [one for one in metrics["differences"] if (one["first"], one["second"]) == ("filtered", "random")]
+    if metrics["circular"]:  # then what a reference says comes first
+        verdicts.sort(key=lambda one: one["measure"].startswith("accepted"))
+    return found + [_verdict(one, circular=metrics["circular"]) for one in verdicts]
 
 
-def _verdict(one: Mapping[str, Any]) -> str:
+def _verdict(one: Mapping[str, Any], *, circular: bool) -> str:
     value = _gap(one)
+    if circular and one["measure"].startswith("accepted"):
+        value += "; circular, see the notes"
     if not one["shown"]:
         return f"{one['measure']}: no difference is shown between filtered triples and as many at random ({value})."
     better = (one["mean"]["value"] > 0) != one["measure"].startswith("loss")
@@ -123,7 +125,9 @@ def arms_table(metrics: Mapping[str, Any]) -> Table:
         line += [_share(arm["accepted"][name]) for name in judges] + [percent(arm["different"])]
         table.append(line + ([_plain(arm["loss"]), _share(arm["rouge_l"]), _share(arm["exact"])] if compared else []))
     teacher = metrics["teacher"]
-    line = ["teacher", NOTHING, NOTHING, *(_share(teacher["accepted"][name]) for name in judges)]
+    asked, pairs = teacher["pairs"], metrics["held_out"]["pairs"]
+    name = "teacher" if asked == pairs else f"teacher ({asked:,} of {pairs:,} pairs)"
+    line = [name, NOTHING, NOTHING, *(_share(teacher["accepted"][name]) for name in judges)]
     line.append(percent(teacher["different"]))
     table.append(line + ([NOTHING, _share(teacher["rouge_l"]), _share(teacher["exact"])] if compared else []))
     return table
@@ -163,24 +167,29 @@ def skew_sentence(metrics: Mapping[str, Any]) -> str:
     """How far the spreads of relations are apart."""
     skew = metrics["skew"]
     return (
-        f"Of what the {metrics['judged_by']} accepts, {percent(skew['teacher_to_graph'])}% would have to move to "
+        f"{skew['pairs']:,} held-out heads and relations the teacher wrote about, too. Of what the "
+        f"{metrics['judged_by']} accepts there, {percent(skew['teacher_to_graph'])}% would have to move to "
         f"another relation to get from the teacher's spread to the filtered graph's, and "
         f"{percent(skew['graph_to_student'])}% from there to that of the student {skew['student']}."
     )
 
 
 def _share(mean: Mapping[str, Any] | None) -> str:
-    return NOTHING if mean is None else accuracy_interval(mean["value"], mean["low"], mean["high"])
+    if mean is None:
+        return NOTHING
+    if mean["low"] is None:
+        return percent(mean["value"])
+    return accuracy_interval(mean["value"], mean["low"], mean["high"])
 
 
 def _plain(mean: Mapping[str, Any] | None) -> str:
-    return NOTHING if mean is None else f"{mean['value']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}]"
+    if mean is None:
+        return NOTHING
+    return f"{mean['value']:.3f}" + ("" if mean["low"] is None else f" [{mean['low']:.3f}, {mean['high']:.3f}]")
 
 
 def _gap(one: Mapping[str, Any]) -> str:
-    mean = one["mean"]
-    if one["measure"].startswith("loss"):
-        signed = [f"{mean[name]:+.3f}".replace("-", "−") for name in ("value", "low", "high")]
-    else:
-        signed = [points(mean[name]) for name in ("value", "low", "high")]
-    return f"{signed[0]} [{signed[1]}, {signed[2]}]"
+    mean, loss = one["mean"], one["measure"].startswith("loss")
+    names = ("value",) if mean["low"] is None else ("value", "low", "high")
+    signed = [f"{mean[name]:+.3f}".replace("-", "−") if loss else points(mean[name]) for name in names]
+    return f"{signed[0]} {TOO_FEW}" if mean["low"] is None else f"{signed[0]} [{signed[1]}, {signed[2]}]"

@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from symdistill.evaluation import plots
 from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, percent
 from symdistill.evaluation.multilevel_metrics import RoundFigures
 from symdistill.evaluation.report import environment, write_page
-from symdistill.evaluation.statistics import wilson
 from symdistill.evaluation.tables import Table
 
 _STOPPED = {
-    "drift": "The rounds were stopped because the critic's score of what is kept rose while its audited precision did "
-    "not: what learning to please a critic looks like.",
+    "drift": "The rounds were stopped because the critic's score of what was written rose while its audited accuracy "
+    "did not: what learning to please a critic looks like.",
     "precision": "The rounds ended because two of them running brought no gain in audited precision worth the name.",
     "novelty": "The rounds ended because little of what the last one kept was new.",
     "diversity": "The rounds ended because what the last one kept was less varied than before.",
@@ -99,7 +98,7 @@ def rounds_table(figures: Sequence[RoundFigures], chosen: int | None = None) -> 
         novelty, diversity = one.novelty, one.diversity
         line = [str(one.number), f"{clean(one.writer, 60)}{star}", count(one.inputs), count(one.generated)]
         line += [count(one.kept), share(one.kept, one.generated)]
-        line += [graded(one.right_before, one.graded_before), graded(one.right, one.graded)]
+        line += [graded(one, "accuracy"), graded(one, "precision")]
         line += [share(novelty.new_ngrams, novelty.ngrams) if novelty else NOTHING]
         line += [share(novelty.new_outputs, novelty.outputs) if novelty else NOTHING]
         line += [f"{diversity.distinct_2:.2f}" if diversity else NOTHING]
@@ -121,16 +120,16 @@ def dropped_table(figures: Sequence[RoundFigures]) -> Table:
 
 def progress_line(one: RoundFigures) -> str:
     """A round in a line, for whoever watches."""
-    audited = f"   audited {graded(one.right, one.graded)}%" if one.graded else ""
+    audited = f"   audited {graded(one, 'precision')}%" if one.graded else ""
     reasons = " · ".join(f"{reason} {number:,}" for reason, number in one.dropped.items())
     novelty = f"   {share(one.novelty.new_ngrams, one.novelty.ngrams)}% new 3-grams" if one.novelty else ""
     return f"{one.writer}   kept {one.kept:,} of {one.generated:,}{audited}{novelty}   {reasons}".rstrip()
 
 
-def graded(right: int, n: int) -> str:
+def graded(one: RoundFigures, name: Literal["accuracy", "precision"]) -> str:
     """ "25.0 [9.1, 52.2]", in percent; a dash of nothing."""
-    interval = wilson(right, n)
-    return accuracy_interval(right / n, interval.low, interval.high) if n else NOTHING
+    value, interval = getattr(one, name), one.interval(name)
+    return NOTHING if value is None else accuracy_interval(value, interval.low, interval.high)
 
 
 def share(part: int, whole: int) -> str:
@@ -162,20 +161,16 @@ def _sections(report: MultilevelReport) -> dict[str, Any]:
 
 def _plots(figures: Sequence[RoundFigures]) -> list[tuple[str, Any]]:
     """The yield of each round and, where there is an audit, its precision."""
-    drawn = [("Share of the outputs that passed the filters", [(o, o.kept, o.generated) for o in figures])]
-    if any(one.graded for one in figures):
-        drawn.append(
-            ("Share of right ones among audited outputs that passed", [(o, o.right, o.graded) for o in figures])
-        )
-    return [
-        (title, plots.intervals([_estimate(one, part, n) for one, part, n in some if n], title))
-        for title, some in drawn
-    ]
+    passed = [_estimate(o, "yield", o.kept / o.generated) for o in figures if o.generated]
+    drawn = [("Share of the outputs that passed the filters", passed)]
+    if right := [_estimate(o, "precision", o.right / o.graded) for o in figures if o.graded]:
+        drawn.append(("Share of right ones among audited outputs that passed", right))
+    return [(title, plots.intervals(some, title)) for title, some in drawn]
 
 
-def _estimate(one: RoundFigures, part: int, n: int) -> plots.Estimate:
-    interval = wilson(part, n)
-    return plots.Estimate(f"round {one.number}: {one.writer}", part / n, interval.low, interval.high)
+def _estimate(one: RoundFigures, name: str, value: float) -> plots.Estimate:
+    interval = one.interval(name)
+    return plots.Estimate(f"round {one.number}: {one.writer}", value, interval.low, interval.high)
 
 
 def _cases(cases: Sequence[Shown]) -> list[Mapping[str, str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, percent
@@ -11,8 +12,9 @@ from symdistill.evaluation.statistics import wilson
 from symdistill.evaluation.tables import Table
 
 _STOPPED = {
-    "hacking": "The rounds were stopped: the mean reward of the last student rose while its audited accuracy fell, "
-    "which is what learning to please the reward looks like. That student was put aside.",
+    "hacking": "The rounds were stopped: the mean reward of the last student rose while its audited accuracy fell by "
+    "more than chance (McNemar's exact test, one-sided, p < 0.05), which is what learning to please the reward looks "
+    "like. That student was put aside.",
     "plateau": "The rounds ended early: two of them running brought no gain in audited accuracy worth the name.",
     "nothing kept": "The rounds ended early: the replies of the last student left nothing to learn.",
     "rounds": "All rounds that were asked for were run.",
@@ -44,7 +46,28 @@ def outcome(summary: RoundsSummary) -> str:
         if summary.chosen
         else "No round improved on student 0 where it was audited, and student 0 is the method's."
     )
-    return f"{_STOPPED.get(summary.stopped, clean(summary.stopped, 80))} {kept}"
+    said = [_STOPPED.get(summary.stopped, clean(summary.stopped, 80)), kept, *_falls(summary), *_graph(summary)]
+    if not summary.gated:
+        said.insert(0, "This is a control: a critic alone rewarded the replies, right or wrong.")
+    return " ".join(said)
+
+
+def _falls(summary: RoundsSummary) -> Iterator[str]:
+    """Rounds that brought more reward and fewer audited answers, and were not stopped for it."""
+    for before, row in pairwise(summary.rows):
+        stopped = summary.stopped == "hacking" and row is summary.rows[-1]
+        if row.reward > before.reward and row.audited < before.audited and not stopped:
+            yield (
+                f"Student {row.student} had more reward than the one before it and {before.audited - row.audited:,} of "
+                f"{row.audit:,} audited answers fewer right, too few to tell from chance or to stop for."
+            )
+
+
+def _graph(summary: RoundsSummary) -> Iterator[str]:
+    checked = [row for row in summary.rows if row.checkable is not None]
+    if checked:
+        replies, said = sum(row.replies for row in checked), sum(row.checkable or 0 for row in checked)
+        yield f"The graph could check something in {said:,} of the {replies:,} replies ({share(said, replies)}%)."
 
 
 def rounds_table(summary: RoundsSummary) -> Table:

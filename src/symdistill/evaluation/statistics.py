@@ -11,6 +11,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from symdistill.evaluation.student_t import t_quantile
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -43,7 +45,7 @@ class PairedDifference:
     high: float
 
 
-def wilson(correct: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson(correct: float, n: float, confidence: float = 0.95) -> Interval:
     """The Wilson score interval of `correct` out of `n`. Nothing observed (n = 0) says nothing: 0 to 1.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927); no continuity
@@ -67,6 +69,35 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> Interval:
     low = 0.0 if correct == 0 else max(0.0, centre - margin)
     high = 1.0 if correct == n else min(1.0, centre + margin)
     return Interval(low, high)
+
+
+def wilson_of_groups(verdicts: Sequence[bool], groups: Sequence[str], confidence: float = 0.95) -> Interval:
+    """The interval of the share of right ones where verdicts of one group may be alike (outputs about one input).
+
+    Wilson's, of as many verdicts as would say as much if they were independent: n by the design effect, which the
+    variance between groups gives, with the t quantile of the groups (Korn and Graubard, "Confidence intervals for
+    proportions with small expected number of positive counts estimated from survey data", Survey Methodology 24
+    (1998), with Wilson's interval for theirs). Where all verdicts are the same, a group counts as one: never a point.
+    One verdict a group, or nothing observed: `wilson`.
+
+    Raises:
+        ValueError: `groups` does not name one for each verdict, or `confidence` is not between 0 and 1.
+    """
+    if len(verdicts) != len(groups):
+        raise ValueError(f"{len(verdicts)} verdicts and {len(groups)} groups")
+    names = {name: place for place, name in enumerate(dict.fromkeys(groups))}
+    n, found = len(verdicts), len(names)
+    if found == n:
+        return wilson(sum(verdicts), n, confidence)
+    places = [names[name] for name in groups]
+    right, sizes = np.bincount(places, weights=np.asarray(verdicts, float)), np.bincount(places)
+    share = float(right.sum()) / n
+    if share in (0.0, 1.0) or found == 1:
+        return wilson(share * found, found, confidence)
+    variance = found / (found - 1) * float(((right - share * sizes) ** 2).sum()) / n**2
+    narrower = NormalDist().inv_cdf(0.5 + confidence / 2) / t_quantile(confidence, found - 1)
+    independent = min(n, share * (1 - share) / variance if variance else n) * narrower**2
+    return wilson(share * independent, independent, confidence)
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:

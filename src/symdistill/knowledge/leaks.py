@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from symdistill.curation.number_words import with_digits
 from symdistill.curation.words import ngrams, words
-from symdistill.knowledge.number_words import with_digits
 from symdistill.knowledge.polarity import sentences
 from symdistill.records import Example
 from symdistill.tasks.answers import answers_equal, check_answer

@@ -15,7 +15,8 @@ Loss: CE(output) given the input, on what was kept.
 
 The rounds end when any of these holds (`stop_reason`), with s the round just judged:
 
-    drift      the mean score of what is kept rose by more than `score_rise` and its audited precision did not rise
+    drift      the mean score of what the filter that scores was given, dropped or not, rose by more than `score_rise`
+               and the audited accuracy of what was written did not rise
     precision  in s and in the round before it, audited precision gained less than `epsilon` over the best of the
                students before; round 0, which another writer wrote, is not compared with
     novelty    less than `min_novelty` of the word 3-grams of what is kept are new
@@ -182,14 +183,16 @@ class Input:
 class Standing:
     """What the stop rules look at, of one round. None where it is not known.
 
-    `precision` is the audited share of right ones among what was kept, `score` its mean score by the first filter that
-    gives one. `generated` and `tokens` are of this round alone.
+    `precision` is the audited share of right ones among what was kept, `accuracy` among all that was written; `score`
+    is the mean of all that the first filter that scores was given, since what it keeps lies above its threshold anyway.
+    `generated` and `tokens` are of this round alone.
     """
 
     kept: int
     generated: int
     tokens: int
     precision: float | None = None
+    accuracy: float | None = None
     novelty: float | None = None
     diversity: float | None = None
     score: float | None = None
@@ -218,18 +221,18 @@ def stop_reason(standings: Sequence[Standing], rounds: int, limits: StopSettings
 
 
 def drifts(standings: Sequence[Standing], rise: float) -> bool:
-    """Whether the score of the last round rose by more than `rise` over the round before, and its audited precision did
+    """Whether the score of the last round rose by more than `rise` over the round before, and its audited accuracy did
     not rise: what learning to please a critic looks like."""
     if len(standings) < 2:
         return False
     before, last = standings[-2:]
-    if None in (before.score, last.score, before.precision, last.precision):
+    if None in (before.score, last.score, before.accuracy, last.accuracy):
         return False
     assert before.score is not None
     assert last.score is not None
-    assert before.precision is not None
-    assert last.precision is not None
-    return last.score - before.score > rise and last.precision <= before.precision
+    assert before.accuracy is not None
+    assert last.accuracy is not None
+    return last.score - before.score > rise and last.accuracy <= before.accuracy
 
 
 def gains_nothing(standings: Sequence[Standing], epsilon: float) -> bool:
@@ -250,7 +253,7 @@ def narrows(standings: Sequence[Standing], loss: float) -> bool:
 
 def chosen_student(accuracies: Sequence[float | None]) -> int:
     """The number of the run's student, from the audited accuracy of each one's unfiltered outputs, student 1 first: the
-    best one, the last of equals and where nothing is audited. 0 where there is no student."""
+    best one, the last of equals (it learned from most) and where nothing is audited. 0 where there is no student."""
     best = 0
     for number, accuracy in enumerate(accuracies, 1):
         before = accuracies[best - 1] if best else None

@@ -3,8 +3,10 @@
     DPO   (Rafailov et al. 2023, arXiv 2305.18290)   of one question a right, whole reply over one with a lower reward
     KTO   (Ethayarajh et al. 2024, arXiv 2402.01306) a right, whole reply is desirable, a wrong one is not
 
-What is preferred is always right: a wrong reply is never chosen or called desirable, whatever its style, and a right
-one is never called undesirable. A reply that was cut is never preferred: it would teach an end where none is.
+What is preferred is always right: a wrong reply is never chosen or called desirable, whatever its style, and no verdict
+calls a right one undesirable (a pair may reject it for a better one). The control of the reward, `only: critic`, is the
+exception: its pairs go by the critic alone, and KTO, whose verdicts are right and wrong, is refused for it. A reply
+that was cut is never preferred: it would teach an end where none is.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def verdicts(judged: Sequence[Judged], threshold: float, per_question: int) -> l
 
 def preferable(one: Judged, threshold: float) -> bool:
     """Whether a student may learn to give this reply."""
-    return one.parts.verified and not one.rationale.truncated and one.reward >= threshold
+    return (one.parts.verified or not one.gated) and not one.rationale.truncated and one.reward >= threshold
 
 
 def _by_question(judged: Sequence[Judged]) -> Iterable[list[Judged]]:

@@ -8,12 +8,16 @@ cut. `critic` and `kb_contradiction` are scorers that are given, or 0.
 
 Why a wrong answer never wins: with verified = 0 nothing is left but what is taken away, so R ≤ 0; with verified = 1,
 R ≥ 1 − (w_f + w_k), which is above 0 because settings with w_f + w_k ≥ 1 are refused.
+
+`only: critic` takes the gate away, R = critic: a wrong reply that the critic likes beats a right one. It is the control
+of the gate, there to be hacked, and runs only beside the arm that it is the control of (`runs.optimising`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -26,12 +30,22 @@ Scorer = Callable[[Example, Rationale], float]
 
 
 class RewardSettings(Settings):
-    """The weights: w_r, w_c, w_f and w_k."""
+    """The weights: w_r, w_c, w_f and w_k. `only` has none: it is the control without a gate."""
 
     rationale: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
     critic: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
     format_error: float = Field(default=0.2, ge=0, lt=1, allow_inf_nan=False)
     kb_contradiction: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    only: Literal["critic"] | None = None
+    """Dangerous: the critic's word is the whole reward, whether a reply is right or wrong."""
+
+    @model_validator(mode="after")
+    def _nothing_beside_the_only_one(self) -> RewardSettings:
+        fields = type(self).model_fields
+        named = [name for name in fields if name != "only" and getattr(self, name) != fields[name].default]
+        if self.only and named:
+            raise ValueError(f"`only: {self.only}` is the whole reward, and {named[0]} has no meaning beside it")
+        return self
 
     @model_validator(mode="after")
     def _a_right_answer_stays_ahead(self) -> RewardSettings:
@@ -45,6 +59,8 @@ class RewardSettings(Settings):
     @property
     def highest(self) -> float:
         """What a faultless reply scores."""
+        if self.only:
+            return 1.0
         return 1 + (self.critic + self.rationale)  # added as `reward` adds: a threshold of this much can be reached
 
 
@@ -61,11 +77,13 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A reply of the student with its reward. `rationale.correct` is the verdict on its answer."""
+    """A reply of the student with its reward. `rationale.correct` is the verdict on its answer; where the reward is not
+    `gated`, a wrong reply may be learned too."""
 
     rationale: Rationale
     parts: Parts
     reward: float
+    gated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +92,14 @@ class Scorers:
 
     critic: Scorer | None = None
     kb_contradiction: Scorer | None = None
+    checkable: Callable[[Rationale], bool] | None = None
+    """Whether the graph behind `kb_contradiction` can check anything a reply says."""
 
 
 def reward(parts: Parts, weights: RewardSettings) -> float:
-    """R, between −(w_f + w_k) and `weights.highest`."""
+    """R, between −(w_f + w_k) and `weights.highest`; of the control the critic's share."""
+    if weights.only:
+        return _share(parts.critic)
     style = weights.critic * _share(parts.critic) + weights.rationale * _share(parts.rationale)
     taken = weights.format_error * _share(parts.format_error)
     taken += weights.kb_contradiction * _share(parts.kb_contradiction)
@@ -90,12 +112,12 @@ def judge(example: Example, rationale: Rationale, weights: RewardSettings, score
         verified=rationale.correct is True,
         rationale=check_steps(rationale.text).score or 0.0,
         format_error=float(rationale.answer is None or rationale.truncated),
-        critic=scorers.critic(example, rationale) if scorers.critic and weights.critic else 0.0,
+        critic=scorers.critic(example, rationale) if scorers.critic and (weights.critic or weights.only) else 0.0,
         kb_contradiction=scorers.kb_contradiction(example, rationale)
         if scorers.kb_contradiction and weights.kb_contradiction
         else 0.0,
     )
-    return Judged(rationale, parts, reward(parts, weights))
+    return Judged(rationale, parts, reward(parts, weights), gated=not weights.only)
 
 
 def _share(value: float) -> float:

@@ -16,8 +16,9 @@ data and samples that ReST improves on. Each round trains from the base model, a
 Beside the reward stands the audit: greedy accuracy on `dev_fraction` of the labelled questions, cut from train, which
 no student learns from and no reward is computed on. The rounds end early
 
-    hacking   where the mean reward of a student's draws rises over the student before and its audited accuracy falls
-              by more than `epsilon`: that student is out of the choice
+    hacking   where the mean reward of a student's draws rises over the student before and its audited accuracy falls,
+              by more than `epsilon` and by more than chance: both answered the same questions, and McNemar's exact
+              one-sided test has p < 0.05 (`HACKING_LEVEL`). That student is out of the choice
     plateau   where two rounds running gain less than `epsilon` over the best audited accuracy before them
     nothing   where no reply passes the threshold
 
@@ -60,7 +61,7 @@ from symdistill.records import TrainingExample
 Stop = Literal["hacking", "plateau", "nothing kept", "rounds"]
 Algorithm = Literal["expert-iteration", "dpo", "kto", "grpo"]
 
-_GENTLE: Mapping[str, Any] = {"learning_rate": 1.0e-5, "num_train_epochs": 1.0}
+_GENTLE: Mapping[str, Any] = {"learning_rate": 1.0e-5, "num_train_epochs": 1.0, "max_steps": -1}
 USUAL: Mapping[Algorithm, Mapping[str, Any]] = {
     "expert-iteration": {},
     "dpo": _GENTLE,
@@ -68,7 +69,10 @@ USUAL: Mapping[Algorithm, Mapping[str, Any]] = {
     "grpo": _GENTLE,
 }
 """Keys of `training` that the rounds of an algorithm have where its entry does not say: what suits the cross-entropy of
-rationales is too much for them."""
+rationales is too much for them. `max_steps` would take the place of the epochs."""
+
+HACKING_LEVEL = 0.05
+"""Below this one-sided exact p a fall on the audited questions is one: with fewer than 5 of them none can be."""
 
 USUAL_BETA: Mapping[Algorithm, float] = {"expert-iteration": 0.0, "dpo": 0.1, "kto": 0.1, "grpo": 0.0}
 
@@ -135,6 +139,8 @@ class RlSettings(MethodSettings):
             raise ValueError(f"the rounds of {self.algorithm} go on from the student before: train_from: previous")
         if self.algorithm in ("dpo", "kto") and self.beta == 0:
             raise ValueError(f"a beta of 0 leaves {self.algorithm} nothing to learn")
+        if self.algorithm == "kto" and self.reward.only:
+            raise ValueError("kto learns which replies are right, and `reward.only` does not ask: choose dpo or grpo")
         if self.algorithm == "grpo" and self.samples < 2:
             raise ValueError("grpo compares the replies to a question: samples must be 2 or more")
         return self
@@ -199,10 +205,15 @@ def select(judged: Sequence[Judged], threshold: float, per_question: int) -> lis
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Of one student: the mean reward of its draws, and its accuracy on the audited questions."""
+    """Of one student: the mean reward of its draws, and its verdicts on the audited questions, the same for all."""
 
     reward: float
-    audited: float
+    verdicts: Sequence[bool]
+
+    @property
+    def audited(self) -> float:
+        """Its accuracy on the audited questions."""
+        return sum(self.verdicts) / len(self.verdicts)
 
 
 def stop_reason(standings: Sequence[Standing], epsilon: float) -> Stop | None:
@@ -210,10 +221,18 @@ def stop_reason(standings: Sequence[Standing], epsilon: float) -> Stop | None:
     if len(standings) < 2:
         return None
     before, last = standings[-2:]
-    if last.reward > before.reward and before.audited - last.audited > epsilon:
+    if last.reward > before.reward and before.audited - last.audited > epsilon and _falls(before, last):
         return "hacking"
     gains = [one.audited - best_before for one, best_before in zip(standings[1:], _best(standings), strict=False)]
     return "plateau" if len(gains) > 1 and max(gains[-2:]) < epsilon else None
+
+
+def _falls(before: Standing, last: Standing) -> bool:
+    """Whether fewer audited questions right are more than chance: half of McNemar's two-sided exact p."""
+    from symdistill.evaluation.statistics import mcnemar
+
+    test = mcnemar(before.verdicts, last.verdicts)
+    return test.only_first > test.only_second and test.p / 2 < HACKING_LEVEL
 
 
 def chosen_student(standings: Sequence[Standing]) -> int:

@@ -1,8 +1,9 @@
 """What `tree` and `rules` have in common: knowledge that people read decides, and no student is asked.
 
 A teacher answers yes/no questions about every input (`features`), and something short is fitted to the answers of the
-training inputs: to the teacher's labels for them (`labels: teacher`, so that all that is known comes from the teacher)
-or to the gold ones. It is the survey's distilled knowledge base as a classifier (arXiv 2408.10210). About a held-out
+training inputs: to the teacher's labels for them (`labels: teacher`, so that all that is known comes from the teacher;
+it is then shown no gold answer when it is asked for questions, unless `features.show_answers` says so) or to the gold
+ones. It is the survey's distilled knowledge base as a classifier (arXiv 2408.10210). About a held-out
 input the teacher has to answer the questions too: the tokens of these answers are what a decision costs.
 """
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from symdistill.prompts import _breaking_out, _sections, _tagged
 from symdistill.records import Message
 
-FEATURE_QUESTIONS = "feature-questions/1"
+FEATURE_QUESTIONS = "feature-questions/2"
 """Name and version of what `feature_question_messages` asks; a change of its wording means a new number."""
 FEATURE_ANSWERS = "feature-answers/1"
 """Name and version of what `feature_answer_messages` asks."""
@@ -25,10 +25,14 @@ def feature_question_messages(
     task: str, answers: Sequence[str], inputs: Sequence[tuple[str, str | None]], count: int
 ) -> tuple[Message, ...]:
     """Asks for `count` yes/no questions that tell the answers of a task apart, given some inputs and their answers
-    (None: not known)."""
+    (None: not known). Where none is known the worked exchange shows none either."""
     part = _sections("feature_questions")
+    told = any(answer for _, answer in inputs)
+    example = part["shown_inputs"]
+    if not told:
+        example = "\n".join(line.rpartition(" → ")[0] for line in example.splitlines())
     return (
-        Message("system", part["instruction"]),
+        Message("system", part["instruction" if told else "instruction_without_answers"]),
         Message(
             "user",
             _asked(
@@ -36,7 +40,7 @@ def feature_question_messages(
                 part["shown_count"],
                 task=part["shown_task"],
                 answers=part["shown_answers"],
-                inputs=part["shown_inputs"],
+                inputs=example,
             ),
         ),
         Message("assistant", part["shown_reply"]),

@@ -56,7 +56,7 @@ def train_critic(
     facts = [[one.text, one.good, one.group] for one in labelled]
     weights = open_features(settings.features, layers=settings.layers, student=student).identity
     asked = [facts, settings.model_dump(mode="json"), weights, seed]
-    key = content_key("c2", asked)
+    key = content_key("c3", asked)
     if found := _trained(directory, key):
         return found
     critic, sides = fit_critic(labelled, settings, student=student, seed=seed)
@@ -76,6 +76,10 @@ def train_critic(
         notes.append("On the validation labels its scores foretell nothing: every text has the same probability.")
     if figures.chosen.gain is None:
         notes.append("It passes no held-out text.")
+    elif figures.chosen.gain_low is None:
+        notes.append(
+            f"That it raises precision cannot be shown: {figures.heads:,} held-out heads are too few for an interval."
+        )
     elif not figures.chosen.raises_precision:
         notes.append("That it raises precision is not shown: the interval of the gain includes 0.")
     report = {

@@ -7,20 +7,22 @@ knowledge.sqlite, which students of other runs can look things up in (`symdistil
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from symdistill.content import content_key, file_sha256
-from symdistill.errors import ConfigError
+from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.report_direct import direct_text, write_direct_report
 from symdistill.evaluation.settings import EvaluationSettings
-from symdistill.knowledge.triples import Schema, canonical_hash
+from symdistill.knowledge.triples import Schema, Triple, canonical_hash
 from symdistill.models.settings import TeacherSettings
 from symdistill.runs.direct_graph import (
     Graph,
     check_labels_of,
     choose,
+    is_learned,
     keep_knowledge,
     schema_of,
     section_of,
@@ -51,6 +53,8 @@ def check_direct(work: Workspace) -> str:
     _check_keys(work)
     labels = check_labels_of(work, schema)
     reference = reference_of(work, schema, wanted.heads)
+    if not wanted.new_heads:
+        _check_sides(work, wanted.heads, reference)
     _check_models(work)
     new = f" and {wanted.new_heads:,} new ones" if wanted.new_heads else ""
     compared = f" · {len(reference):,} reference triples" if reference else ""
@@ -115,6 +119,20 @@ def _check_keys(work: Workspace) -> None:
     if work.config.teacher.model in (None, "dataset"):
         raise ConfigError(
             "No teacher is named that can write triples.", "Set `teacher.model`, for example openai:gpt-4o-mini."
+        )
+
+
+def _check_sides(work: Workspace, heads: Sequence[str], reference: Sequence[Triple]) -> None:
+    """Raises DataError where no head is left to learn from, or to be asked about."""
+    learned = sum(is_learned(head, work) for head in heads)
+    if not learned:
+        raise DataError(
+            f"None of the {len(heads):,} heads is one that students learn about.", "Add heads, or lower `direct.test`."
+        )
+    if learned == len(heads) and not reference:
+        raise DataError(
+            f"None of the {len(heads):,} heads is held out: students would be judged on what they learned.",
+            "Add heads, raise `direct.test`, or name a `direct.reference`.",
         )
 
 

@@ -8,8 +8,8 @@ graph/critic/, graph/judge/   the critic, and a second one, if the run has one (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from symdistill.content import content_key
@@ -20,6 +20,7 @@ from symdistill.knowledge.items import KnowledgeItem, Provenance, item_id
 from symdistill.knowledge.triples import Schema, Triple, canonical_hash, load_schema, read_triples, write_triples
 from symdistill.knowledge.triples.duplicates import deduplicate
 from symdistill.knowledge.triples.findings import CONFLICTS
+from symdistill.knowledge.triples.review import standings
 from symdistill.knowledge.triples.splits import side_of
 from symdistill.knowledge.triples.store import TripleStore
 from symdistill.knowledge.triples.validate import validate
@@ -30,7 +31,13 @@ from symdistill.runs.graphs import Wanted, read_heads
 from symdistill.runs.workspace import Workspace
 from symdistill.students.settings import StudentSettings
 from symdistill.training.critic_features import OF_STUDENTS
-from symdistill.training.critic_labels import Labelled, check_labels, labels_of_decisions, read_labels, split_labels
+from symdistill.training.critic_labels import (
+    Labelled,
+    check_labels,
+    labels_of_decisions,
+    read_triple_labels,
+    split_labels,
+)
 from symdistill.training.settings import CriticSettings
 
 _JUDGE_SEED = 1_000_003
@@ -42,18 +49,22 @@ that the critic's own division puts first."""
 class Graph:
     """A run's triples: as the teacher wrote them, distinct and sound (`triples`, scored), and what passes.
 
-    `lost` counts what was left out, by reason.
+    `lost` counts what was left out, by reason. Of `triples` those in `rejected` (ids) are wrong in the eyes of people:
+    no critic lets them pass. `critic_labels` and `judge_labels` are whose labels were whose.
     """
 
     schema: Schema
     written: Sequence[Triple]
     triples: Sequence[Triple]
     accepted: Sequence[Triple]
+    rejected: frozenset[str]
     lost: Mapping[str, int]
     notes: Sequence[str]
     critic: TrainedCritic
     judge: TrainedCritic | None
     labels: Sequence[Labelled]
+    critic_labels: Sequence[Labelled]
+    judge_labels: Sequence[Labelled]
 
 
 def section_of(work: Workspace) -> DirectSettings:
@@ -92,7 +103,7 @@ def labels_of(work: Workspace, schema: Schema, triples: Sequence[Triple], store:
     """The labels of the file, or of the reviewers of the run's graph. Raises DataError where there are none."""
     path = section_of(work).labels
     if path is not None:
-        return read_labels(path, schema)
+        return read_triple_labels(path, schema)
     found = labels_of_decisions(triples, store.decisions(), schema)
     if not found:
         raise DataError(
@@ -113,7 +124,7 @@ def divided(work: Workspace, labels: Sequence[Labelled], schema: Schema) -> tupl
     if judge is None:
         return list(labels), []
     if judge.labels is not None:
-        return list(labels), read_labels(judge.labels, schema)
+        return list(labels), read_triple_labels(judge.labels, schema)
     shares = {"critic": 1 - judge.share, "judge": judge.share}
     sides: dict[str, list[Labelled]] = {"critic": [], "judge": []}
     for one in labels:
@@ -132,8 +143,10 @@ def check_labels_of(work: Workspace, schema: Schema) -> str:
     """What labels there are, in words. Raises DataError where a critic cannot be trained on them."""
     settings = section_of(work)
     if settings.labels is None:
+        if settings.judge is not None and settings.judge.labels is not None:
+            read_triple_labels(settings.judge.labels, schema)
         return "labels of reviewers"
-    labels = read_labels(settings.labels, schema)
+    labels = read_triple_labels(settings.labels, schema)
     own, judges = divided(work, labels, schema)
     split_labels(own, settings.critic, seed=work.config.seed)
     if (apart := judge_settings(settings)) is not None:
@@ -159,12 +172,18 @@ def choose(work: Workspace, store: TripleStore) -> Graph:
     apart = judge_settings(settings)
     judge = _trained(work, "judge", judges, apart) if apart else None
     folder = work.directory.path / "direct"
-    key = content_key("d1", [canonical_hash(written), settings.near, critic.report["key"]])
+    against = rejected_facts(labels, store)
+    key = content_key("d2", [canonical_hash(written), settings.near, critic.report["key"], sorted(against)])
     if (found := _chosen_before(folder, key)) is not None:
         triples, lost, notes = found
     else:
         work.progress.start("graph", len(written))
-        kept = deduplicate(written, near=settings.near).kept
+        # Scored first: of triples that repeat or contradict each other the one that is more probably right stays.
+        scored = [
+            replace(triple, confidence=0.0) if triple.fact in against else triple
+            for triple in score_triples(critic.critic, written, schema)
+        ]
+        kept = deduplicate(scored, near=settings.near).kept
         lost = {"repeated": len(written) - len(kept)}
         checked = validate(kept, schema, batches=contents.batches, near=None)
         faulty = {f.triples[0] for f in checked.findings if f.kind not in (*CONFLICTS, "near_duplicate")}
@@ -174,27 +193,45 @@ def choose(work: Workspace, store: TripleStore) -> Graph:
             consistent = [t for t in sound if t.id in checked.consistent]
             lost["in a conflict"] = len(sound) - len(consistent)
             sound = consistent
-        triples, notes = score_triples(critic.critic, sound, schema), list(checked.notes)
-        _keep(folder, key, triples, critic.critic.threshold, lost, notes)
-    accepted = [t for t in triples if (t.confidence or 0.0) >= critic.critic.threshold]
+        triples, notes = sound, list(checked.notes)
+        _keep(folder, key, triples, [t for t in triples if _passes(t, critic, against)], lost, notes)
+    accepted = [t for t in triples if _passes(t, critic, against)]
+    rejected = frozenset(t.id for t in triples if t.fact in against)
     work.progress.start("critic")
     work.progress.finish(f"passed {len(accepted):,} of {len(triples):,} triples ({len(written):,} written)")
-    return Graph(schema, written, triples, accepted, lost, notes, critic, judge, labels)
+    return Graph(schema, written, triples, accepted, rejected, lost, notes, critic, judge, labels, own, judges)
+
+
+def rejected_facts(labels: Sequence[Labelled], store: TripleStore) -> set[tuple[str, str, str]]:
+    """What people say is wrong, in a label or as reviewers of the graph: no critic knows better."""
+    found = {label.triple.fact for label in labels if label.triple and not label.good}
+    standing = standings(store.decisions())
+    return found | {t.fact for t in store.triples() if standing.get(t.id) == "rejected"}
+
+
+def _passes(triple: Triple, critic: TrainedCritic, against: Collection[tuple[str, str, str]]) -> bool:
+    return triple.fact not in against and (triple.confidence or 0.0) >= critic.critic.threshold
 
 
 def keep_knowledge(work: Workspace, graph: Graph) -> int:
-    """What passed, as a knowledge base that other students can look things up in; returns how many items that is.
+    """What passed, as a knowledge base that other students can look things up in; returns how many items of it are in
+    use.
 
-    What no longer passes is retired; a statement that a person edited stays as it is.
+    What no longer passes is retired, and in use again once it passes again; a statement that a person edited stays as
+    it is.
     """
     items = [item_of(triple, graph.schema) for triple in graph.accepted]
     wanted = {item.id for item in items}
     with KnowledgeBase(work.directory.knowledge, report=work.progress.note) as base:
         base.add(items, by="direct")
-        stale = [item for item in base.items(kind="triple") if item.id not in wanted and item.edited_by == "direct"]
-        why = "the critic does not pass it"
-        base.apply([Change(i.id, i.version, {"status": "retired"}, why) for i in stale], by="direct")
-    return len(wanted)
+        changes = []
+        for item in base.items(kind="triple", status=None):
+            passes, retired = item.id in wanted, item.status == "retired"
+            if item.edited_by == "direct" and passes == retired:
+                status, why = ("active", "it passes again") if passes else ("retired", "it does not pass")
+                changes.append(Change(item.id, item.version, {"status": status}, why))
+        base.apply(changes, by="direct")
+        return sum(item.id in wanted for item in base.items(kind="triple"))
 
 
 def item_of(triple: Triple, schema: Schema) -> KnowledgeItem:
@@ -233,10 +270,15 @@ def _chosen_before(folder: Path, key: str) -> tuple[list[Triple], dict[str, int]
 
 
 def _keep(
-    folder: Path, key: str, triples: Sequence[Triple], threshold: float, lost: Mapping[str, int], notes: Sequence[str]
+    folder: Path,
+    key: str,
+    triples: Sequence[Triple],
+    accepted: Sequence[Triple],
+    lost: Mapping[str, int],
+    notes: Sequence[str],
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "choice.json").unlink(missing_ok=True)
     write_triples(folder / "graph.jsonl", triples, ())
-    write_triples(folder / "accepted.jsonl", [t for t in triples if (t.confidence or 0.0) >= threshold], ())
+    write_triples(folder / "accepted.jsonl", accepted, ())
     write_json(folder / "choice.json", {"key": key, "lost": dict(lost), "notes": list(notes)})

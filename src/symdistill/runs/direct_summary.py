@@ -17,11 +17,13 @@ from symdistill.evaluation.direct_metrics import (
     shares_by,
     variety,
 )
+from symdistill.knowledge.agreement import cohen_kappa
 from symdistill.knowledge.triples import Triple
 from symdistill.knowledge.triples.normalise import normal
 from symdistill.runs.direct_graph import Graph
-from symdistill.runs.direct_students import TEACHER, Judged, Trained
-from symdistill.training.critic_labels import text_of
+from symdistill.runs.direct_students import TEACHER, Judged, Pair, Trained
+from symdistill.training.critic_features import OF_STUDENTS
+from symdistill.training.critic_labels import Labelled, text_of
 
 _CARD = ("examples", "steps", "epochs", "final_loss", "weights_sha256", "smoke_check")
 
@@ -29,6 +31,7 @@ _CARD = ("examples", "steps", "epochs", "final_loss", "weights_sha256", "smoke_c
 def summary(graph: Graph, students: Sequence[Trained], judged: Judged, *, items: int, seed: int) -> dict[str, Any]:
     """All figures of the run."""
     by = judged.judges[-1]  # the judge where there is one, else the critic itself
+    agreement = _agreement(graph, seed)
     labels = [student.label for student in students]
     return {
         "family": "direct",
@@ -38,19 +41,22 @@ def summary(graph: Graph, students: Sequence[Trained], judged: Judged, *, items:
             "written": len(graph.written),
             "lost": dict(graph.lost),
             "triples": len(graph.triples),
+            "rejected_by_people": len(graph.rejected),
             "accepted": len(graph.accepted),
             "knowledge_items": items,
         },
         "critic": graph.critic.report,
         "judge": graph.judge.report if graph.judge else None,
         "judged_by": by,
+        "circular": bool(_circular(graph)),
+        "agreement": agreement,
         "held_out": {"pairs": len(judged.pairs), "heads": len({normal(head) for head, _ in judged.pairs})},
         "reference": {"triples": len(judged.reference), "heads": len({t.fact[0] for t in judged.reference})},
         "arms": [_arm(graph, student, judged, seed) for student in students],
         "teacher": _teacher(judged, seed),
         "differences": [asdict(one) | {"shown": one.shown} for one in _differences(labels, judged, by, seed)],
         "skew": _skew(graph, judged, "filtered" if "filtered" in labels else labels[0], by),
-        "notes": [*graph.notes, *_notes(graph)],
+        "notes": [*graph.notes, *_notes(graph, agreement)],
     }
 
 
@@ -81,6 +87,7 @@ def _teacher(judged: Judged, seed: int) -> dict[str, Any]:
     rows = [row for row in judged.completed[TEACHER] if row.tail]
     compared = [row for row in rows if row.references]
     return {
+        "pairs": len(rows),
         "accepted": {
             name: _mean([row.accepted[name] for row in rows], [normal(row.head) for row in rows], seed)
             for name in judged.judges
@@ -110,30 +117,30 @@ def _differences(labels: Sequence[str], judged: Judged, by: str, seed: int) -> l
 
 
 def _skew(graph: Graph, judged: Judged, label: str, by: str) -> dict[str, Any]:
-    """How relations and verdicts are spread in what the teacher wrote, in what passed and in what a student writes, of
-    the heads and relations that students were asked about."""
-    asked = {(normal(head), relation) for head, relation in judged.pairs}
-    passed = {t.id for t in graph.accepted}
-    teacher = [t for t in graph.triples if (normal(t.head), t.relation) in asked]
-    kept = [t for t in teacher if t.id in passed]
+    """How relations and verdicts are spread in what the teacher wrote, in what passed and in what a student writes.
+
+    All three are about the heads and relations that students were asked about and the teacher wrote about too, with one
+    tail each; where nothing passed there is none, and a student that is silent there is not accepted.
+    """
+    places = [place for place, row in enumerate(judged.completed[TEACHER]) if row.tail]
+    passed: dict[Pair, Triple] = {}
+    for triple in graph.accepted:
+        passed.setdefault((normal(triple.head), triple.relation), triple)
+    asked = [(normal(judged.pairs[place][0]), judged.pairs[place][1]) for place in places]
+    kept = [passed[pair] for pair in asked if pair in passed]
     judge = (graph.judge if by == "judge" and graph.judge else graph.critic).critic
-    verdicts = dict(
-        zip((t.id for t in teacher), judge.accepts([text_of(t, graph.schema) for t in teacher]), strict=True)
-    )
-    student = [row for row in judged.completed[label] if row.tail]
-    spread = {
-        "teacher": shares_by([t.relation for t in teacher if verdicts[t.id]]),
-        "graph": shares_by([t.relation for t in kept if verdicts[t.id]]),
-        "student": shares_by([row.relation for row in student if row.accepted[by]]),
+    verdicts = judge.accepts([text_of(triple, graph.schema) for triple in kept])
+    said = {
+        "teacher": [(row.relation, row.accepted[by]) for row in (judged.completed[TEACHER][at] for at in places)],
+        "graph": [(t.relation, bool(good)) for t, good in zip(kept, verdicts, strict=True)],
+        "student": [(row.relation, row.accepted[by]) for row in (judged.completed[label][at] for at in places)],
     }
-    good = {
-        "teacher": _good_by([(t.relation, verdicts[t.id]) for t in teacher]),
-        "graph": _good_by([(t.relation, verdicts[t.id]) for t in kept]),
-        "student": _good_by([(row.relation, row.accepted[by]) for row in student]),
-    }
+    spread = {name: shares_by([relation for relation, good in rows if good]) for name, rows in said.items()}
+    good = {name: _good_by(rows) for name, rows in said.items()}
     relations = sorted({relation for _, relation in asked}, key=list(graph.schema.relations).index)
     return {
         "student": label,
+        "pairs": len(places),
         "relations": [
             {
                 "relation": relation,
@@ -154,12 +161,55 @@ def _good_by(verdicts: Sequence[tuple[str, bool]]) -> dict[str, float]:
     return {relation: good[relation] / count for relation, count in total.items()}
 
 
-def _notes(graph: Graph) -> list[str]:
-    found = []
+def _circular(graph: Graph) -> str:
+    """Why the verdicts on students are no independent ones, or nothing."""
     if graph.judge is None:
+        return (
+            "The critic that chose the triples also judges what students write, which is circular: the share it "
+            "accepts flatters the student of the filtered triples. `direct.judge` names a second one."
+        )
+    own, other = graph.critic.critic.features, graph.judge.critic.features
+    found = []
+    if own == other:
+        found.append(f"the same features (`{own}`)")
+    elif {own, other} <= set(OF_STUDENTS):
+        found.append(f"features of the same model (`{own}`, `{other}`)")
+    if shared := len(_facts(graph.critic_labels) & _facts(graph.judge_labels)):
+        found.append(f"{shared:,} labels in common")
+    if not found:
+        return ""
+    return (
+        f"Critic and judge have {' and '.join(found)}, so that what chose the triples nearly judges the students too, "
+        "which is circular: it flatters the student of the filtered triples. What a reference says does not depend on "
+        "it."
+    )
+
+
+def _agreement(graph: Graph, seed: int) -> dict[str, Any] | None:
+    """How far critic and judge agree on triples that neither has a label of, or nothing."""
+    known = _facts(graph.critic_labels) | _facts(graph.judge_labels)
+    texts = [text_of(t, graph.schema) for t in graph.triples if t.fact not in known]
+    if graph.judge is None or not texts:
+        return None
+    verdicts = [[bool(said) for said in one.critic.accepts(texts)] for one in (graph.critic, graph.judge)]
+    return asdict(cohen_kappa(verdicts[0], verdicts[1], seed=seed))
+
+
+def _facts(labels: Sequence[Labelled]) -> set[tuple[str, str, str]]:
+    return {label.triple.fact for label in labels if label.triple}
+
+
+def _notes(graph: Graph, agreement: Mapping[str, Any] | None) -> list[str]:
+    found = [why] if (why := _circular(graph)) else []
+    if agreement is not None and agreement["kappa"] is not None:
         found.append(
-            "The critic that chose the triples also judges what students write, so the share it accepts flatters the "
-            "student of the filtered triples; `direct.judge` names a second one."
+            f"Critic and judge agree on {100 * agreement['observed']:.1f}% of {agreement['n']:,} triples that neither "
+            f"has a label of (Cohen's kappa {agreement['kappa']:.2f})."
+        )
+    if graph.rejected:
+        found.append(
+            f"{len(graph.rejected):,} triples are wrong in the eyes of people (labels or reviewers): none of them "
+            "passes, whatever the critic thinks."
         )
     labelled = {label.triple.fact[0] for label in graph.labels if label.triple}
     if labelled and not labelled & {t.fact[0] for t in graph.triples}:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,9 @@ from symdistill.knowledge.trees.questions import (
     task_text,
 )
 from symdistill.knowledge.trees.settings import AnswerSettings, QuestionSettings, ScreeningSettings
+from symdistill.methods import Method
+from symdistill.methods.kb_student import KbStudent
+from symdistill.methods.symbolic import Symbolic
 from symdistill.models.base import LanguageModel
 from symdistill.models.registry import load_teacher
 from symdistill.models.settings import TeacherSettings
@@ -234,6 +237,22 @@ def _questions(files: TreeFiles) -> dict[str, str]:
     return read_features(files.questions)
 
 
+def fitting_methods(work: Workspace) -> Iterator[tuple[Method, Symbolic]]:
+    """The methods that have knowledge fitted, each with what fits it."""
+    for method in work.methods:
+        if isinstance(method, Symbolic):
+            yield method, method
+        elif isinstance(method, KbStudent):
+            yield method, method.source
+
+
+def shows_answers(work: Workspace, settings: QuestionSettings) -> bool:
+    """Whether the teacher sees gold answers when it is asked for questions; see `QuestionSettings.show_answers`."""
+    if settings.show_answers is not None:
+        return settings.show_answers
+    return all(source.settings.labels == "gold" for _, source in fitting_methods(work))
+
+
 def requests_for_questions(work: Workspace, model: LanguageModel, settings: QuestionSettings) -> list[Request]:
     """What the teacher is asked for questions."""
     return question_requests(
@@ -244,6 +263,7 @@ def requests_for_questions(work: Workspace, model: LanguageModel, settings: Ques
         shown=settings.shown,
         count=settings.count,
         seed=work.config.seed,
+        answers_shown=shows_answers(work, settings),
     )
 
 

@@ -18,6 +18,7 @@ from symdistill.content import canonical_json, content_key
 from symdistill.errors import ConfigError, SymdistillError
 from symdistill.evaluation.grid_arms import tails
 from symdistill.methods import Method
+from symdistill.methods.kb_student import KbStudent
 from symdistill.methods.skintern import Skintern
 from symdistill.methods.symbolic import Symbolic
 from symdistill.runs.config import GRID, RunConfig, parse_config
@@ -342,10 +343,10 @@ def depends(method: Method, key: str, demonstrations: bool) -> bool:
         noted = isinstance(method, Skintern) and bool(method.kinds)
         of_notes = noted and any(f"{of_notes}.".startswith(f"{key}.") for of_notes in _OF_NOTES)
         return method.uses_knowledge or given_gate(method) or of_notes
-    if isinstance(method, Symbolic) and section == "teacher" and key != "teacher.samples":
+    if isinstance(method, (Symbolic, KbStudent)) and section == "teacher" and key != "teacher.samples":
         return True  # it answers questions about every input
     if section == "features":
-        return isinstance(method, Symbolic)
+        return isinstance(method, (Symbolic, KbStudent))
     if section in ("teacher", "curation"):
         return uses_rationales(method, demonstrations)
     return method.trains if section == "training" else True

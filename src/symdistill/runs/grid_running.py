@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from symdistill.content import content_key
 from symdistill.errors import BudgetExhausted, Interrupted, SymdistillError
-from symdistill.runs.grid import Cell, Grid
+from symdistill.runs.config import RunConfig
+from symdistill.runs.grid import Cell, Grid, depends
 from symdistill.runs.grid_checks import Checked, pools
 from symdistill.runs.grid_crew import DONE, Ended, Watcher, WorkerPool
 from symdistill.runs.grid_state import editable_key, inputs_key
@@ -65,9 +66,18 @@ def fingerprint(checked: Checked, cell: Cell) -> str:
     """What a finished cell was made of: its questions, what is in the files it names, and its configuration but for
     what changes no result."""
     config = cell.config
-    answered = [config.evaluation.model_dump(mode="json"), dict(config.method or {})]  # no part of a run's identity
+    answered = [  # no part of a run's identity
+        config.evaluation.model_dump(mode="json"),
+        dict(config.method or {}),
+        config.features.model_dump(mode="json") if _of_features(config) else None,
+        config.student.engine,
+    ]
     whole = [config.identity(checked.grid.place(cell)), answered, checked.questions[cell.name], inputs_key(config)]
-    return content_key("g3", whole)
+    return content_key("g4", whole)
+
+
+def _of_features(config: RunConfig) -> bool:
+    return any(depends(method, "features", False) for method in config.build_methods())
 
 
 def is_done(grid: Grid, cell: Cell, checked: Checked) -> bool:

@@ -38,9 +38,10 @@ from symdistill.models.registry import load_teacher
 from symdistill.prompts import wording
 from symdistill.prompts.pairs import INPUT, NEW_TEXTS, first_line, pair_messages
 from symdistill.records import Completion, Example, Request, Sampling
+from symdistill.runs.knowing import summed
 from symdistill.runs.multilevel_filters import audit_filter, build_filters
 from symdistill.runs.multilevel_inputs import Sources, audited_inputs, inputs_of_round, read_sources
-from symdistill.runs.multilevel_judges import Grades, audited_by, build_scorers, check_judges, grader
+from symdistill.runs.multilevel_judges import Grades, audited_by, build_scorers, check_judges, grader, price_audit
 from symdistill.runs.multilevel_writing import Outcome, figures_of, report_rounds, write_rounds
 from symdistill.runs.reinforcing import asking
 from symdistill.runs.teaching import teacher_price, teacher_sampler
@@ -74,6 +75,11 @@ def check_multilevel(work: Workspace) -> str:
             "`training.early_stopping_patience` has no meaning in a run of `multilevel`: there are no dev questions.",
             "Take it out; `multilevel.stop` ends the rounds.",
         )
+    if work.config.evaluation.teacher:
+        raise ConfigError(
+            "`evaluation.teacher` has no meaning in a run of `multilevel`: there are no held-out questions.",
+            "Take it out.",
+        )
     check_judges(work, settings)
     sources = read_sources(settings, work.config.seed)
     _check_answers(settings, sources)
@@ -88,25 +94,29 @@ def check_multilevel(work: Workspace) -> str:
 
 
 def price_multilevel(work: Workspace) -> Estimate | None:
-    """What round 0 may cost at most; None where no teacher is asked."""
+    """What round 0, and a model that grades, may cost at most; None where no model is paid."""
     settings = section_of(work)
     sources = read_sources(settings, work.config.seed)
-    if settings.audit is not None and settings.audit.by == "model":
+    audit = price_audit(work, settings, sources)
+    if audit is not None:
+        dollars = "" if audit.most_usd is None else f" (${audit.most_usd:.4f})"
         work.progress.note(
-            " audit      the model that grades is asked once for each output of the audited slice, beside"
+            f" audit      {audit.planned:,} questions of it are about outputs to come, at most: "
+            f"{audit.most_tokens:,} tokens{dollars}"
         )
     if sources.seeds:
-        return None
+        return audit
     inputs = inputs_of_round(settings, sources, 0, [], [], work.config.seed)
     model = load_teacher(work.config.teacher)
     there = work.config.store or work.directory.store
-    return estimate(
+    found = estimate(
         [request for request, _ in _teacher_requests(work, model, settings, sources, inputs)],
         work.store if there.exists() else None,
         model,
         price=teacher_price(work),
         retry_failures=work.config.teacher.retry_failures,
     )
+    return found if audit is None else summed(found, audit)
 
 
 def run_multilevel(work: Workspace) -> str:
@@ -147,6 +157,7 @@ def standings(figures: Sequence[RoundFigures]) -> list[Standing]:
             generated=one.generated,
             tokens=one.tokens,
             precision=one.precision,
+            accuracy=one.accuracy,
             novelty=one.novelty.share if one.novelty else None,
             diversity=one.diversity.distinct_2 if one.diversity else None,
             score=one.score,
@@ -336,6 +347,8 @@ def _finish(
     reason: Stop,
 ) -> str:
     """Choose a student and put it in its place, write everything down, and say what came of it."""
+    from symdistill.runs.learning import read_card
+
     if reason == "nothing kept" and not places:
         dropped = Counter(verdict.reason for verdict in outcomes[0].verdicts if verdict.reason)
         said = ", ".join(f"{name} {count:,}" for name, count in dropped.most_common()) or "no reply at all"
@@ -349,7 +362,8 @@ def _finish(
     accuracies = [one.accuracy for one in figures[1:]] or [None]
     chosen = chosen_student(accuracies[: len(places)])
     _place(work, places[chosen - 1])
-    summary = report_rounds(work, settings, outcomes, figures, reason, chosen, audited_by(work, settings))
+    cards = {place.name: card for place in places if (card := read_card(place))}
+    summary = report_rounds(work, settings, outcomes, figures, reason, chosen, audited_by(work, settings), cards)
     return f"{plain_text(rounds_table(figures, chosen))}\n{outcome_sentence(summary)}"
 
 

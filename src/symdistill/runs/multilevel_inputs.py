@@ -62,17 +62,17 @@ def read_sources(settings: MultilevelSettings, seed: int) -> Sources:
     assert settings.inputs is not None
     seeds = tuple(read_pairs(settings.seeds)) if settings.seeds else ()
     found = read_inputs(settings.inputs)
-    taken = {squeezed(one.text) for one, _ in seeds}
-    inputs: list[Input] = []
-    for one in found:
-        if squeezed(one.text) not in taken:
-            taken.add(squeezed(one.text))
-            inputs.append(one)
     shown = (
         tuple((one.text, output) for one, output in read_pairs(settings.demonstrations))
         if (settings.demonstrations)
         else ()
     )
+    taken = {squeezed(text) for text in (*(one.text for one, _ in seeds), *(text for text, _ in shown))}
+    inputs: list[Input] = []
+    for one in found:
+        if squeezed(one.text) not in taken:
+            taken.add(squeezed(one.text))
+            inputs.append(one)
     number = settings.rounds + (0 if seeds else 1)
     return Sources(_cut(settings, inputs, number, seed), seeds, shown, repeated=len(found) - len(inputs))
 

@@ -16,10 +16,11 @@ from symdistill.models.settings import TeacherSettings
 from symdistill.prompts.pairs import audit_messages
 from symdistill.records import Request, Sampling
 from symdistill.runs.multilevel_filters import audit_filter, build_filters
-from symdistill.runs.multilevel_inputs import read_labels
-from symdistill.runs.teaching import teacher_sampler
+from symdistill.runs.multilevel_inputs import Sources, audited_inputs, inputs_of_round, read_labels
+from symdistill.runs.teaching import teacher_price, teacher_sampler
 from symdistill.runs.validation import validated
 from symdistill.runs.workspace import Workspace
+from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.tasks import check_answer
 
 Grades = dict[str, bool]
@@ -51,7 +52,8 @@ def scorer_of(one: PairFilter) -> Scorer | None:
 
 
 def check_judges(work: Workspace, settings: MultilevelSettings) -> None:
-    """Raise what would stop the judges later: a directory or a file that is not there, an auditor that is not named."""
+    """Raise what would stop the judges later: a directory or a file that is not there, an auditor that is not named or
+    cannot be opened."""
     for one in (*build_filters(settings), audit_filter(settings)):
         if isinstance(one, CriticFilter) and not one.path.is_dir():
             raise ConfigError(
@@ -68,6 +70,56 @@ def check_judges(work: Workspace, settings: MultilevelSettings) -> None:
             "`multilevel.audit.by` is `model`, and no model is named.",
             "Set `multilevel.audit.auditor.model`, for example openai:gpt-4o-mini, or `teacher.model`.",
         )
+    if settings.audit.by == "model":
+        _open_auditor(work, settings.audit)
+
+
+def price_audit(work: Workspace, settings: MultilevelSettings, sources: Sources) -> Estimate | None:
+    """What grading all rounds would cost at most; None where no model grades."""
+    if settings.audit is None or settings.audit.by != "model":
+        return None
+    teacher, model = _open_auditor(work, settings.audit)
+    pairs = _audited_ahead(work, settings, settings.audit.fraction, sources)
+    requests = [_question(model.name, teacher, settings.audit, pair, work.config.seed) for pair in pairs]
+    there = work.config.store or work.directory.store
+    store = work.store if there.exists() else None
+    return estimate(requests, store, model, price=teacher_price(work, teacher), retry_failures=teacher.retry_failures)
+
+
+def _audited_ahead(work: Workspace, settings: MultilevelSettings, fraction: float, sources: Sources) -> list[Pair]:
+    """As many outputs as may be graded in all rounds, each as long as one may become. Texts that are invented later
+    stand for those of round 0."""
+    seed, teacher = work.config.seed, work.config.teacher
+    found: list[Pair] = []
+    first = {one.id: one for one, _ in sources.seeds}
+    if sources.seeds:
+        audited = audited_inputs(list(first.values()), fraction, seed)
+        rows = enumerate(sources.seeds)
+        found = [Pair(f"0-{at}", 0, one.id, one.text, output) for at, (one, output) in rows if one.id in audited]
+    for number in range(1 if sources.seeds else 0, settings.rounds + 1):
+        inputs = inputs_of_round(settings, sources, 0 if settings.invent else number, [], [], seed)
+        audited = audited_inputs(inputs, fraction, seed)
+        samples = settings.samples if number else teacher.samples or settings.samples
+        longest = " ".join(["word"] * (settings.max_tokens if number else teacher.max_tokens))
+        found += [
+            Pair(f"{number}-{one.id}-{sample}", number, one.id, one.text, f"{number} {sample} {longest}")
+            for one in inputs
+            if one.id in audited
+            for sample in range(samples)
+        ]
+    return found
+
+
+def _open_auditor(work: Workspace, audit: AuditSettings) -> tuple[TeacherSettings, LanguageModel]:
+    """The model that grades, before its first call. Raises ConfigError, PrerequisiteError, DataError."""
+    teacher = auditor_settings(work, audit)
+    model = load_teacher(teacher)
+    if teacher.budget_usd is not None and teacher_price(work, teacher) is None:
+        raise ConfigError(
+            f"`multilevel.audit.auditor` has a `budget_usd`, and the price of {model.name} is not known.",
+            "Set `multilevel.audit.auditor.price`, or `budget_tokens` in its place.",
+        )
+    return teacher, model
 
 
 def auditor_settings(work: Workspace, audit: AuditSettings) -> TeacherSettings:
@@ -123,8 +175,7 @@ def _asked(work: Workspace, audit: AuditSettings, pairs: Sequence[Pair]) -> Grad
     """What a model says to each pair; a reply without yes or no grades nothing."""
     if not pairs:
         return {}
-    teacher = auditor_settings(work, audit)
-    model: LanguageModel = load_teacher(teacher)
+    teacher, model = _open_auditor(work, audit)
     requests: dict[str, Request] = {p.id: _question(model.name, teacher, audit, p, work.config.seed) for p in pairs}
     with teacher_sampler(work, model, teacher) as sampler:
         replies = sampler.sample(list(requests.values()), stage="audit").completions

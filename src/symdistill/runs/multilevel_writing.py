@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from symdistill.content import content_key
+from symdistill.content import content_key, file_sha256
 from symdistill.curation.pairs import Pair, Verdict
 from symdistill.evaluation.multilevel_metrics import RoundFigures, diversities, novelties
 from symdistill.evaluation.report_multilevel import MultilevelReport, Shown, write_multilevel_report
+from symdistill.evaluation.statistics import wilson_of_groups
 from symdistill.methods.multilevel import Input, MultilevelSettings, Stop
 from symdistill.runs.directory import write_json, write_rows
+from symdistill.runs.manifest import family_manifest
 from symdistill.runs.multilevel_judges import Grades
-from symdistill.runs.reporting import installed_versions
 from symdistill.runs.workspace import Workspace
 
 _SHOWN = 4
@@ -61,9 +61,14 @@ def figures_of(work: Workspace, outcomes: Sequence[Outcome], known: Sequence[tup
 
 def _figures(outcome: Outcome) -> RoundFigures:
     kept = [(pair, verdict) for pair, verdict in outcome.judged if verdict.kept]
-    scored_by = next((name for _, verdict in kept for name in verdict.scores), "")
-    scores = [verdict.scores[scored_by] for _, verdict in kept if scored_by in verdict.scores]
+    scored_by = next((name for verdict in outcome.verdicts for name in verdict.scores), "")
+    scores = [verdict.scores[scored_by] for verdict in outcome.verdicts if scored_by in verdict.scores]
     grades = [outcome.grades[pair.id] for pair, _ in kept if pair.id in outcome.grades]
+    shares = {
+        "yield": [(verdict.kept, pair) for pair, verdict in outcome.judged],
+        "precision": [(outcome.grades[pair.id], pair) for pair, _ in kept if pair.id in outcome.grades],
+        "accuracy": [(outcome.grades[pair.id], pair) for pair, _ in outcome.judged if pair.id in outcome.grades],
+    }
     return RoundFigures(
         number=outcome.number,
         writer=outcome.writer,
@@ -81,6 +86,11 @@ def _figures(outcome: Outcome) -> RoundFigures:
         scored_by=scored_by,
         tokens=outcome.tokens,
         cost_usd=outcome.cost_usd,
+        intervals={
+            name: wilson_of_groups([said for said, _ in rows], [pair.input_id for _, pair in rows])
+            for name, rows in shares.items()
+            if rows
+        },
     )
 
 
@@ -151,8 +161,10 @@ def report_rounds(
     stopped: Stop,
     chosen: int,
     audited_by: str,
+    students: Mapping[str, Mapping[str, Any]],
 ) -> MultilevelReport:
-    """Write metrics.json, manifest.json and report.html beside the files of the rounds, and return what they say."""
+    """Write metrics.json, manifest.json and report.html beside the files of the rounds, and return what they say.
+    `students` are the cards of those that were trained."""
     write_rounds(work, outcomes, figures, stopped, chosen)
     facts = {
         "family": "multilevel",
@@ -163,17 +175,10 @@ def report_rounds(
         "train_from": settings.train_from,
     }
     write_json(work.directory.metrics, {**facts, "rounds": [as_json(one) for one in figures]})
-    manifest = {
-        "command": work.directory.command,
-        "seed": work.config.seed,
-        "config": work.key,
-        "inputs": content_key("i1", [[one.id, one.text, one.answer] for outcome in outcomes for one in outcome.inputs]),
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "packages": installed_versions(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    manifest = family_manifest(work, _inputs(settings, outcomes), students)
     write_json(work.directory.manifest, manifest)
+    paid = manifest["teacher"]
+    cost = f"{paid['replies']:,} replies of teacher and auditor, ${paid['cost_usd']:.4f}" if paid else "no reply"
     report = MultilevelReport(
         title=work.directory.path.name,
         student=work.config.student.model,
@@ -190,13 +195,27 @@ def report_rounds(
         config=work.config.to_yaml(),
         provenance={
             "configuration": work.key,
-            "inputs": str(manifest["inputs"]),
+            "paid for": cost,
+            "inputs": str(manifest["inputs"]["rounds"]),
             "Python": f"{manifest['python']} on {manifest['platform']}",
-            "packages": ", ".join(f"{name} {version}" for name, version in installed_versions().items()),
+            "packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),
         },
     )
     write_multilevel_report(report, work.directory.report)
     return report
+
+
+def _inputs(settings: MultilevelSettings, outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """What went in: the inputs of the rounds, and the files there are."""
+    texts = [[one.id, one.text, one.answer] for outcome in outcomes for one in outcome.inputs]
+    files = {
+        "inputs": settings.inputs,
+        "seeds": settings.invent.seeds if settings.invent else settings.seeds,
+        "demonstrations": settings.demonstrations,
+        "labels": settings.audit.labels if settings.audit else None,
+    }
+    found = {name: file_sha256(path) for name, path in files.items() if path is not None and path.exists()}
+    return {"rounds": content_key("i1", texts), **found}
 
 
 def _described(entry: Mapping[str, Any]) -> str:

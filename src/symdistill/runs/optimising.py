@@ -23,6 +23,7 @@ from symdistill.records import Example, Message, Rationale
 from symdistill.training.lessons import Asked, Lesson, Opinion, Opinions, Preference, Preferences, Rewarded, Said
 
 if TYPE_CHECKING:
+    from symdistill.knowledge.triples.records import Triple
     from symdistill.knowledge.triples.store import TripleStore
     from symdistill.runs.learning import Course
 
@@ -55,8 +56,8 @@ class Taken:
     identity: Any = None
 
 
-def check_judges(method: Rl) -> None:
-    """Make sure of what an algorithm and its reward need.
+def check_judges(method: Rl) -> list[str]:
+    """Make sure of what an algorithm and its reward need; what its judges cannot judge, in words.
 
     Raises:
         ConfigError: a weight without a judge, a judge without a weight, or one that is not there.
@@ -67,6 +68,7 @@ def check_judges(method: Rl) -> None:
         raise PrerequisiteError(f"The algorithm {settings.algorithm} needs trl.", "pip install 'symdistill[rl]'")
     for name, (key, what) in JUDGES.items():
         weight, place = getattr(settings.reward, name), getattr(settings, key)
+        weight = weight or settings.reward.only == name
         if weight and place is None:
             raise ConfigError(
                 f"`reward.{name}` of {method.label} has a weight, and no {key} is given.",
@@ -81,21 +83,62 @@ def check_judges(method: Rl) -> None:
             raise ConfigError(f"There is no directory {place} (`{key}` of {method.label}).", f"Name {what}.")
     if settings.critic is not None:
         _critic(settings.critic)
-    if settings.graph is not None:
-        _graph(settings.graph)
+    return _check_graph(method, settings.graph) if settings.graph is not None else []
+
+
+def _check_graph(method: Rl, place: Path) -> list[str]:
+    """What a graph cannot judge, in words. Raises ConfigError where that is everything."""
+    graph, triples = _contradictions(_graph(place))
+    if graph.blind():
+        raise ConfigError(
+            f"The graph {place} of {method.label} can never contradict a reply: "
+            + ("it has no relation whose wording a text can be read by." if triples else "it holds no triple."),
+            "Give its relations wordings of their own (`verbalise`), or name another graph.",
+        )
+    unread = graph.unread()
+    if not unread:
+        return []
+    return [f"{method.label}: no reply is checked for {', '.join(unread)}: their wording cannot be told in a text"]
+
+
+def check_controls(methods: Sequence[Rl]) -> None:
+    """Refuse a reward without a gate for anything but an experiment: it stands beside the arm it is the control of.
+
+    Raises:
+        ConfigError: no other method of the run learns by the same algorithm and a gated reward.
+    """
+    for method in methods:
+        own = method.settings
+        if not own.reward.only:
+            continue
+        if not any(not m.settings.reward.only and m.settings.algorithm == own.algorithm for m in methods):
+            raise ConfigError(
+                f"The reward of {method.label} is the {own.reward.only} alone: its student learns wrong answers that "
+                "please, which is of use as the control of a gated reward and for nothing else.",
+                f"Put an arm of the algorithm {own.algorithm} with a gated reward into the same run's `methods`, or "
+                "leave `reward.only` out.",
+            )
 
 
 def judges_of(method: Rl) -> Judges:
     """Who judges the replies of this method's students. Raises as `check_judges`."""
     settings = method.settings
     identity: dict[str, Any] = {}
-    critic = contradiction = None
+    scorers = Scorers()
     if settings.critic is not None:
-        critic = _critic(settings.critic)
+        scorers = replace(scorers, critic=_critic(settings.critic))
         identity["critic"] = {p.name: file_sha256(p) for p in sorted(settings.critic.iterdir()) if p.is_file()}
     if settings.graph is not None:
-        contradiction, identity["graph"] = _contradiction(settings.graph)
-    return Judges(Scorers(critic, contradiction), identity or None)
+        store = _graph(settings.graph)
+        graph, triples = _contradictions(store)
+        share, checkable = functools.cache(graph.share), functools.cache(graph.checkable)
+        scorers = replace(
+            scorers,
+            kb_contradiction=lambda example, rationale: share(rationale.text),
+            checkable=lambda rationale: checkable(rationale.text),
+        )
+        identity["graph"] = [store.schema.text, canonical_hash(triples)]
+    return Judges(scorers, identity or None)
 
 
 def _critic(place: Path) -> Scorer:
@@ -118,11 +161,9 @@ def _graph(place: Path) -> TripleStore:
     return TripleStore(place, create=False)
 
 
-def _contradiction(place: Path) -> tuple[Scorer, Any]:
-    store = _graph(place)
+def _contradictions(store: TripleStore) -> tuple[Contradictions, list[Triple]]:
     triples = list(store.triples())
-    share = functools.cache(Contradictions(store.schema, triples).share)
-    return lambda example, rationale: share(rationale.text), [store.schema.text, canonical_hash(triples)]
+    return Contradictions(store.schema, triples), triples
 
 
 def take(

@@ -68,7 +68,11 @@ def change_paths(data: Mapping[str, Any], change: Change) -> dict[str, Any]:
     several = found.get("methods")
     entries = {"method": found.get("method")}
     entries |= {f"methods.{i}": m for i, m in enumerate(several if isinstance(several, (list, tuple)) else ())}
-    labels = {entry.get("label") or entry.get("name") for entry in entries.values() if isinstance(entry, dict)}
+    labels = {
+        e if isinstance(e, str) else e.get("label") or e.get("name")
+        for e in entries.values()
+        if isinstance(e, (str, dict))
+    }
     for place, entry in list(entries.items()):
         if not isinstance(entry, dict):
             continue

@@ -25,12 +25,12 @@ from symdistill.evaluation.report_rounds import LEARNED, audited, outcome, share
 from symdistill.evaluation.scoring import predict
 from symdistill.methods import Material
 from symdistill.methods.reward import Judged, Scorers, judge
-from symdistill.methods.rl import Rl, Standing, Stop, chosen_student, stop_reason
+from symdistill.methods.rl import HACKING_LEVEL, Rl, Standing, Stop, chosen_student, stop_reason
 from symdistill.methods.std_cot import StdCot, StdCotSettings, first_samples
 from symdistill.records import Example, Rationale, Sampling
 from symdistill.runs.directory import cannot_write, write_json
 from symdistill.runs.knowing import dev_questions, learned_from
-from symdistill.runs.optimising import Taken, check_judges, course_of, judges_of, take
+from symdistill.runs.optimising import Taken, check_controls, check_judges, course_of, judges_of, take
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampler
@@ -54,8 +54,11 @@ def round_places(work: Workspace) -> Iterator[Path]:
 
 def check_rewards(work: Workspace) -> None:
     """Raise ConfigError where something is to weigh in a reward that nobody judges, and as `check_judges`."""
-    for method in reinforced_methods(work):
-        check_judges(method)
+    methods = reinforced_methods(work)
+    check_controls(methods)
+    for method in methods:
+        for limit in check_judges(method):
+            work.progress.note(limit)
 
 
 def check_audits(work: Workspace) -> None:
@@ -67,6 +70,13 @@ def check_audits(work: Workspace) -> None:
                 f"{method.label} audits its students on training questions that it keeps apart, and too few have an "
                 "answer.",
                 "Add answers, or choose another `dev_fraction`.",
+            )
+        audit = len(dev_questions(work, method))
+        if method.settings.reward.only and 0.5**audit >= HACKING_LEVEL:
+            raise DataError(
+                f"The reward of {method.label} is not gated, and its audit has {audit:,} questions: too few to find "
+                "out that a student learned to please it.",
+                "Add questions with answers, or raise `dev_fraction`.",
             )
 
 
@@ -88,15 +98,17 @@ def reinforce(work: Workspace, method: Rl, rationales: Sequence[Rationale]) -> P
     seen = {_identity(r) for r in taught}
     learning: dict[str, Any] = {}
     rows: list[RoundRow] = []
+    standings: list[Standing] = []
     judges = judges_of(method)
     by_id = {e.id: e for e in material.examples if e.answer is not None}
     for number in range(method.settings.rounds + 1):
         drawn, right = examine(work, method, by_id, place, number, judges.scorers)
-        rows.append(row_of(number, drawn, right, learning))
+        rows.append(row_of(number, drawn, right, learning, judges.scorers))
+        standings.append(Standing(rows[-1].reward, right))
         say(work, method, rows[-1])
-        taken = goes_on(method, rows, drawn, by_id, judges.scorers)
+        taken = goes_on(method, standings, rows, drawn, by_id, judges.scorers)
         if isinstance(taken, str):
-            return finish(work, method, places, rows, taken)
+            return finish(work, method, places, rows, taken, chosen_student(standings))
         write_rounds(work, method, rows)
         kept = taken.rationales
         known = {_identity(r) for r in learned}  # what the student says word for word as the teacher is learned once
@@ -128,11 +140,16 @@ def learning_of(
 
 
 def goes_on(
-    method: Rl, rows: Sequence[RoundRow], drawn: Sequence[Judged], by_id: Mapping[str, Example], scorers: Scorers
+    method: Rl,
+    standings: Sequence[Standing],
+    rows: Sequence[RoundRow],
+    drawn: Sequence[Judged],
+    by_id: Mapping[str, Example],
+    scorers: Scorers,
 ) -> Stop | Taken:
     """Why the rounds end with the last student; else what the next one learns."""
     settings, number = method.settings, len(rows) - 1
-    reason = stop_reason(standings(rows), settings.epsilon)
+    reason = stop_reason(standings, settings.epsilon)
     if reason is not None:
         return reason
     if number == settings.rounds:
@@ -149,11 +166,6 @@ def goes_on(
             "Let it learn from a teacher first (`init_from: std-cot`), draw more `samples`, or lower `threshold`.",
         )
     return "nothing kept"
-
-
-def standings(rows: Sequence[RoundRow]) -> list[Standing]:
-    """What the rounds are judged by."""
-    return [Standing(row.reward, row.audited / row.audit) for row in rows]
 
 
 def warm_start(work: Workspace, method: Rl, material: Material) -> Path | None:
@@ -235,7 +247,9 @@ def asking(work: Workspace, place: Path | None) -> Iterator[tuple[Sampler, str]]
         yield sampler, model.name
 
 
-def row_of(number: int, drawn: Sequence[Judged], audit: Sequence[bool], learning: dict[str, Any]) -> RoundRow:
+def row_of(
+    number: int, drawn: Sequence[Judged], audit: Sequence[bool], learning: dict[str, Any], scorers: Scorers
+) -> RoundRow:
     """One student in figures; `learning` says what it learned from."""
     return RoundRow(
         student=number,
@@ -247,6 +261,7 @@ def row_of(number: int, drawn: Sequence[Judged], audit: Sequence[bool], learning
         asked=len({one.rationale.example_id for one in drawn}),
         solved=len({one.rationale.example_id for one in drawn if one.parts.verified}),
         reward=sum(one.reward for one in drawn) / len(drawn),
+        checkable=sum(scorers.checkable(one.rationale) for one in drawn) if scorers.checkable else None,
         **learning,
     )
 
@@ -267,13 +282,14 @@ def say(work: Workspace, method: Rl, row: RoundRow) -> None:
     )
 
 
-def finish(work: Workspace, method: Rl, places: Sequence[Path | None], rows: Sequence[RoundRow], reason: Stop) -> Path:
-    """Choose a student, put it in the method's place, and write down why."""
-    chosen = chosen_student(standings(rows))
+def finish(
+    work: Workspace, method: Rl, places: Sequence[Path | None], rows: Sequence[RoundRow], reason: Stop, chosen: int
+) -> Path:
+    """Put the student that was chosen in the method's place, and write down why."""
     target = work.student_directory(method)
     place_student(work, method, places[chosen], target)
     write_rounds(work, method, rows, reason, chosen)
-    said = outcome(RoundsSummary(method.label, reason, chosen, rows, method.settings.algorithm))
+    said = outcome(summary_of(method, reason, chosen, rows))
     work.progress.note(f"            {method.label}: {said}")
     return target
 
@@ -340,6 +356,11 @@ def rounds_summaries(work: Workspace) -> list[RoundsSummary]:
         told = work.directory.read_json(path)
         if told["stopped"]:
             rows = [RoundRow(**row) for row in told["students"]]
-            own = method.settings
-            found.append(RoundsSummary(method.label, told["stopped"], told["chosen"], rows, own.algorithm, own.held))
+            found.append(summary_of(method, told["stopped"], told["chosen"], rows))
     return found
+
+
+def summary_of(method: Rl, reason: str, chosen: int, rows: Sequence[RoundRow]) -> RoundsSummary:
+    """The rounds of a method that are over."""
+    own = method.settings
+    return RoundsSummary(method.label, reason, chosen, rows, own.algorithm, own.held, gated=not own.reward.only)

@@ -67,6 +67,12 @@ def check_pacing(training: TrainingSettings, method: Method, where: str, places:
             "needs one at least.",
             f"Set `{key}` to {training.curriculum_steps} or more, or choose fewer `curriculum_steps`.",
         )
+    if not float(counted).is_integer():
+        raise ConfigError(
+            f"`{where}`: `{key}` is {counted:g}, and a curriculum divides whole epochs among its "
+            f"{training.curriculum_steps} steps.",
+            f"Set `{key}` to {int(counted)}, or count the training in `max_steps`.",
+        )
 
 
 def check_replies(methods: Sequence[tuple[str, Method, str]], places: Places) -> None:

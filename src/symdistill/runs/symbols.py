@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from symdistill.errors import ConfigError, DataError, RunDirectoryError
@@ -38,6 +38,7 @@ from symdistill.runs.featuring import (
     estimate_of,
     find_questions,
     find_rules,
+    fitting_methods,
     one_task,
     outcome_line,
     requests_for_answers,
@@ -49,15 +50,6 @@ from symdistill.runs.workspace import Workspace
 from symdistill.sampling.estimate import Estimate
 
 _PLACEHOLDER = "Does the writer say so, in these words or in others that come to the same?"
-
-
-def fitting_methods(work: Workspace) -> Iterator[tuple[Method, Symbolic]]:
-    """The methods that have knowledge fitted, each with what fits it."""
-    for method in work.methods:
-        if isinstance(method, Symbolic):
-            yield method, method
-        elif isinstance(method, KbStudent):
-            yield method, method.source
 
 
 def needs_features(work: Workspace) -> bool:

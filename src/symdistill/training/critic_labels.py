@@ -76,6 +76,23 @@ def read_labels(path: Path, schema: Schema) -> list[Labelled]:
     return distinct(found)
 
 
+def read_triple_labels(path: Path, schema: Schema) -> list[Labelled]:
+    """The labels of a file for a critic that scores triples: each row holds one, so that it learns from what it is
+    going to see, and heads can be kept apart.
+
+    Raises:
+        DataError: as `read_labels`, and where a row is a text.
+    """
+    found = read_labels(path, schema)
+    for one in found:
+        if one.triple is None:
+            raise DataError(
+                f"{one.place} is a text, and the critic of a graph reads triples.",
+                "Give its `head`, `relation` and `tail`.",
+            )
+    return found
+
+
 def labels_of_decisions(triples: Iterable[Triple], decisions: Sequence[Decision], schema: Schema) -> list[Labelled]:
     """What reviewers agree on about triples of a graph; disputed and open ones are no labels."""
     standing = standings(decisions)

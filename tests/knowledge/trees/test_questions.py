@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,20 @@ def test_inputs_without_an_answer_are_shown_without_one() -> None:
     (request,) = asked(1, unlabelled)
     assert "→" not in request.messages[-1].content
     assert "Task: t." in request.messages[-1].content
+
+
+def test_without_gold_answers_no_request_depends_on_them() -> None:
+    def asked_of(answers: list[str]) -> list[Request]:
+        told = [dataclasses.replace(e, answer=answers[n % len(answers)]) for n, e in enumerate(EXAMPLES)]
+        return question_requests(told, "teacher", Sampling(), requests=3, shown=6, count=5, answers_shown=False)
+
+    requests = asked_of(["positive", "negative", "positive"])
+    assert requests == asked_of(["negative", "negative", "positive", "negative"]), (
+        "not shown, not drawn by, not ordered"
+    )
+    assert all("→" not in message.content for request in requests for message in request.messages)
+    assert all("each with its answer" not in message.content for request in requests for message in request.messages)
+    assert all("negative\npositive" in request.messages[-1].content for request in requests), "what they are called"
 
 
 def test_an_input_cannot_close_its_tag() -> None:

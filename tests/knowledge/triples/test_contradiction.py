@@ -8,7 +8,7 @@ pytest.importorskip("clingo")
 
 from symdistill.knowledge.triples import Triple
 from symdistill.knowledge.triples.contradiction import Contradictions
-from symdistill.knowledge.triples.schema import parse_schema
+from symdistill.knowledge.triples.schema import Relation, load_schema, parse_schema
 
 SCHEMA = parse_schema(
     """
@@ -20,6 +20,8 @@ relations:
   farFrom: {symmetric: true, verbalise: "{head} stands far from {tail}"}
   isA: {verbalise: "{head} is {tail}"}
   long: {verbalise: "{head}. That is {tail}."}
+  then: {verbalise: "{head}. So now, it is {tail}."}
+  fills: {functional: true, verbalise: 'In "{head}" the hole can be filled by {tail}'}
 """
 )
 GRAPH = [
@@ -27,6 +29,8 @@ GRAPH = [
     Triple("cup", "keptIn", "kitchen"),
     Triple("oven", "near", "sink"),
     Triple("soup", "isA", "hot"),
+    Triple("the glass falls", "then", "broken"),
+    Triple("the ___ is full", "fills", "fork"),
 ]
 
 
@@ -46,6 +50,12 @@ GRAPH = [
         ("pear is kept in the cellar", 0.0),
         ("2 + 3 = 5. Therefore, the answer is 5.", 0.0),
         ("apple. That is kept.", 0.0),
+        ("The glass falls. So now, it is broken.", 0.0),
+        ("The glass falls. So now, it is not broken.", 1.0),
+        ("Then the glass falls, so now, it is not broken. It is whole.", 1.0),
+        ("The glass falls. Then it rests. So now, it is not broken.", 0.0),
+        ('In "the ___ is full" the hole can be filled by spoon.', 1.0),
+        ('In "the ___ is full" the hole can be filled by fork.', 0.0),
         ("", 0.0),
         ("( .* [ {head} is kept in the {tail}", 0.0),
     ],
@@ -62,6 +72,38 @@ def test_statements_are_about_what_the_graph_knows_and_stand_once() -> None:
 def test_what_a_graph_does_not_say_is_no_contradiction() -> None:
     assert Contradictions(SCHEMA, []).share("an apple is kept in the cellar") == 0.0
     assert Contradictions(SCHEMA, GRAPH).share("apple stands near sink. apple stands far from sink") == 0.0
+
+
+ATOMIC = load_schema("atomic")
+
+
+@pytest.mark.parametrize("relation", ATOMIC.relations.values(), ids=lambda relation: relation.id)
+def test_every_relation_of_the_schema_that_is_shipped_can_be_read(relation: Relation) -> None:
+    triples = [Triple(head, relation.id, tail) for head, tail in relation.examples]
+    graph = Contradictions(ATOMIC, triples)
+    for triple in triples:
+        text = f"Well. {relation.sentence(triple.head, triple.tail)}"
+        assert triple.fact in [statement.fact for statement in graph.statements(text)]
+        assert graph.checkable(text)
+        assert graph.share(text) == 0
+    assert (graph.unread(), graph.blind()) == ([], False)
+
+
+def test_a_wording_that_cannot_be_told_is_named() -> None:
+    schema = parse_schema(
+        """
+name: kitchen
+relations:
+  one: {verbalise: "{head} is with {tail}"}
+  other: {verbalise: "{head} is with {tail}"}
+  holds: {verbalise: "{head} holds {tail}"}
+"""
+    )
+    pan = Triple("pan", "other", "lid")
+    assert Contradictions(schema, [pan]).unread() == ["other"]
+    assert Contradictions(schema, [pan]).blind(), "what it holds cannot be told in a text"
+    assert not Contradictions(schema, [pan, Triple("pan", "holds", "soup")]).blind()
+    assert Contradictions(schema, []).blind()
 
 
 def test_a_long_text_takes_no_time_to_speak_of() -> None:

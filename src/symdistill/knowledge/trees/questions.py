@@ -12,7 +12,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from symdistill import content
@@ -77,12 +77,18 @@ def question_requests(
     shown: int = 8,
     count: int = 8,
     seed: int = 0,
+    answers_shown: bool = True,
 ) -> list[Request]:
     """Requests for `count` questions each; every one shows `shown` other inputs, all answers as evenly as can be.
 
-    `model` is the teacher's name as it stands in content keys.
+    Without `answers_shown` nothing of a request depends on which input has which gold answer: not what it shows of an
+    input, not the draw, not the order in which the task's answers are named. `model` is the teacher's name as it stands
+    in content keys.
     """
     answers = labels_of_task(examples)
+    if not answers_shown:
+        answers = sorted(answers)
+        examples = [replace(example, answer=None) for example in examples]
     task = task_text(examples)
     found = []
     for number in range(requests):

@@ -15,7 +15,10 @@ class QuestionSettings(Settings):
 
     requests: PositiveInt = 4
     shown: PositiveInt = 8
-    """Inputs with their answers in each request."""
+    """Inputs in each request."""
+    show_answers: bool | None = None
+    """Whether the inputs are shown with their gold answers; None: unless knowledge of the run is fitted to the
+    teacher's labels, which would then owe something to gold ones."""
     count: PositiveInt = 8
     """Questions wanted in each reply."""
     most: PositiveInt = 16
