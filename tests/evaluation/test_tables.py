@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import replace
 
 import pytest
@@ -14,11 +12,7 @@ from symdistill.evaluation.metrics import MetricRow
 from symdistill.evaluation.outcome import outcome
 from symdistill.evaluation.statistics import wilson
 from symdistill.evaluation.tables import (
-    comparison_csv,
-    comparison_markdown,
-    comparison_table,
     metrics_table,
-    pairs_csv,
     pairs_table,
     plain_text,
 )
@@ -98,15 +92,6 @@ def test_plain_text_aligns_columns_and_has_no_trailing_blanks():
     assert all(line.isprintable() for line in lines)
 
 
-def test_the_comparison_names_runs_only_where_there_are_several():
-    assert comparison_table(compare(three()))[0][0] == "method"
-    several = compare([evidence("label-only", HALF, run="runs/a"), evidence("scotd", MOST, run="runs/b")])
-    table = comparison_table(several)
-    assert [line[0] for line in table] == ["run", "runs/a", "runs/b"]
-    assert table[2][-1] == "p<.001"
-    assert table[2][-2].startswith("+25.0 [+")
-
-
 def test_every_two_methods_are_in_the_pairs():
     table = pairs_table(compare(three()))
     assert [line[:2] for line in table[1:]] == [
@@ -115,28 +100,6 @@ def test_every_two_methods_are_in_the_pairs():
         ["scotd, vote of 8", "scotd, greedy"],
     ]
     assert table[1][3:5] == ["30", "0"]
-
-
-def test_markdown_holds_both_tables_and_the_notes_and_survives_odd_names():
-    runs = [*three(), RunEvidence("r", "my|method\n", "greedy", 1, {f"q{i}": True for i in range(60)}, {})]
-    text = comparison_markdown(compare(runs))
-    assert "60 questions" in text
-    assert "my\\|method" in text
-    assert "Note: The runs were not asked the same questions" in text
-    tables = [line for line in text.split("\n") if line.startswith("|")]
-    widths = {line.replace("\\|", "").count("|") for line in tables}
-    assert widths == {9, 8}
-    assert len(tables) == 2 + 4 + 2 + 6
-
-
-def test_csv_holds_unrounded_figures():
-    comparison = compare(three())
-    lines = list(csv.DictReader(io.StringIO(comparison_csv(comparison))))
-    assert [float(line["accuracy"]) for line in lines] == [0.5, 0.75, 1.0]
-    assert lines[0]["difference"] == ""
-    assert float(lines[1]["p"]) == comparison.against_baseline[0].p
-    pairs = list(csv.DictReader(io.StringIO(pairs_csv(comparison))))
-    assert [int(line["only_first"]) for line in pairs] == [30, 60, 30]
 
 
 def told(*runs: RunEvidence) -> str:
@@ -237,12 +200,3 @@ def test_methods_that_compute_show_how_many_of_their_equations_hold():
     assert (first[at], second[at]) == ("–", "71%")
     seldom = row("std-cot", MOST, equations=59, step_score=0.714)
     assert "steps" not in metrics_table([silent, seldom])[0]
-
-
-def test_the_comparison_shows_equations_too():
-    runs = [
-        evidence("label-only", HALF),
-        replace(evidence("std-cot", MOST), row=row("std-cot", MOST, equations=200, step_score=0.5)),
-    ]
-    header, *lines = comparison_table(compare(runs))
-    assert [line[header.index("steps")] for line in lines] == ["–", "50%"]

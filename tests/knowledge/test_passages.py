@@ -155,9 +155,9 @@ def test_a_rationale_finds_what_it_says_and_a_question_what_it_asks(index: Passa
     reading = Reading(index, passages=2, candidates=4)
     found = reading.for_rationale("Mammals breathe air and feed calves with milk. Therefore, the answer is bats.")
     assert {p.text for p in found} == {index[0].text, index[1].text}
-    assert {p.title for p in reading.for_question(WHALES)} == {"Whales"}
+    assert {p.title for p in reading.search(WHALES).passages} == {"Whales"}
     assert reading.for_rationale("Nichts davon.") == ()
-    assert reading.for_question(Example("o", "Nichts davon?")) == ()
+    assert reading.search(Example("o", "Nichts davon?")).passages == ()
 
 
 class Backwards:
@@ -181,7 +181,7 @@ def test_a_ranker_orders_the_candidates_and_is_asked_once_a_question(index: Pass
     reading = Reading(index, passages=1, candidates=3, ranker=ranker)
     assert reading.ranking(query, 3) == candidates[::-1]
     asked = Example("q", query)
-    assert reading.for_question(asked) == reading.for_question(asked) == (index[candidates[-1]],)
+    assert reading.search(asked).passages == reading.search(asked).passages == (index[candidates[-1]],)
     assert len(ranker.asked) == 2
     assert ranker.asked[0] == (query, [index[i].text for i in candidates])
 

@@ -170,14 +170,15 @@ def test_running_again_computes_nothing_again(finished: sd.FinishedRun) -> None:
 
 
 def test_two_runs_compare_on_the_same_questions(finished: sd.FinishedRun, tmp_path: Path, tiny: Path) -> None:
-    from symdistill.runs.api import compare_runs
+    from symdistill.runs.grid_pipeline import join
 
     alone = settings(tmp_path, tiny, methods=[], method={"name": "std-cot", "label": "std-cot-again"})
     other = run_all(parse_config(alone), tmp_path / "run")
     assert (tmp_path / "run" / "student" / "model.safetensors").exists()
-    rows, comparison = compare_runs([finished.directory.path, other.directory.path], baseline="label-only")
-    assert len(rows) == 6
-    assert comparison.n == 5
+    result = join([finished.directory.path, other.directory.path], None, baseline="label-only").result
+    (panel,) = result.panels
+    assert result.n == 5
+    assert {"label-only", "std-cot", "scotd", "std-cot-again"} <= {arm.method for arm in panel.arms}
     assert other.student().answer("What do 2 and 3 make?").text is not None
 
 

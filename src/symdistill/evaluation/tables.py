@@ -8,12 +8,10 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from symdistill.evaluation.comparison import Comparison, Pairing, Standing
-from symdistill.evaluation.evidence import RunEvidence
+from symdistill.evaluation.comparison import Comparison, Pairing
 from symdistill.evaluation.figures import NOTHING, accuracy_interval, count, p_value, percent, points, scaled
-from symdistill.evaluation.metrics import MetricRow, decoding_name, describe_decoding
+from symdistill.evaluation.metrics import MetricRow, decoding_name
 from symdistill.evaluation.outcome import short_names
-from symdistill.evaluation.statistics import wilson
 
 Table = list[list[str]]
 """Lines of cells; the first line is the header."""
@@ -62,36 +60,6 @@ def metrics_table(rows: Sequence[MetricRow], comparison: Comparison | None = Non
     return table
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """One line a method on the common questions, the baseline marked, with the paired difference to it."""
-    level = f"{100 * comparison.confidence:g}%"
-    several = len({s.run for s in comparison.standings}) > 1
-    header = ["method", "decoding", f"accuracy ({level})", "parsed", "tokens/q", "FLOPs/q"]
-    stepping = _compute([s.row for s in comparison.standings if s.row])
-    if stepping:
-        header.insert(4, "steps")
-    alone = len(comparison.standings) == 1
-    if not alone:
-        header += [f"vs {short_names(comparison)[comparison.baseline]} ({level})", "p"]
-    table = [(["run", *header]) if several else header]
-    for s in comparison.standings:
-        versus = comparison.versus_baseline(s.label)
-        line = [
-            s.method,
-            describe_decoding(s.decoding, s.samples),
-            accuracy_interval(s.accuracy, s.low, s.high),
-            f"{percent(s.row.parse_rate, 0)}%" if s.row else NOTHING,
-            count(s.row.generated_tokens if s.row else None),
-            scaled(s.row.flops if s.row else None),
-        ]
-        if stepping:
-            line.insert(4, _steps(s.row))
-        if not alone:
-            line += [_difference(versus), p_value(versus.p_holm)] if versus else [NOTHING, ""]
-        table.append([s.run, *line] if several else line)
-    return table
-
-
 def _compute(rows: Sequence[MetricRow]) -> bool:
     """Whether the replies of a method hold equations enough to speak of: one for every second question or more."""
     return any((row.equations or 0) >= row.n * row.samples / 2 for row in rows)
@@ -120,24 +88,6 @@ def pairs_table(comparison: Comparison) -> Table:
     return table
 
 
-def contrast_table(runs: Sequence[RunEvidence], confidence: float = 0.95) -> Table:
-    """One line a run and decoding: right answers to originals that were edited, to the edited questions, and to both of
-    a pair; empty where no question is an edit of another."""
-    table = [["run", "method", "decoding", "pairs", "originals", "edited", "both right"]]
-    for run in runs:
-        pairs = [(o, e) for e, o in run.contrasts.items() if e in run.verdicts and o in run.verdicts]
-        parts = (
-            [run.verdicts[o] for o in dict.fromkeys(o for o, _ in pairs)],
-            [run.verdicts[e] for _, e in pairs],
-            [run.verdicts[o] and run.verdicts[e] for o, e in pairs],
-        )
-        if pairs:
-            shares = [_share(verdicts, confidence) for verdicts in parts]
-            how = describe_decoding(run.decoding, run.samples)
-            table.append([run.run, run.method, how, str(len(pairs)), *shares])
-    return table if len(table) > 1 else []
-
-
 def plain_text(table: Table) -> str:
     """The table with columns aligned by spaces: text to the left, figures to the right. For anything but a terminal."""
     widths = [max(cell_len(line[i]) for line in table) for i in range(len(table[0]))]
@@ -151,58 +101,6 @@ def plain_text(table: Table) -> str:
 def _aligned(text: str, width: int, *, to_the_right: bool) -> str:
     blanks = " " * (width - cell_len(text))
     return blanks + text if to_the_right else text + blanks
-
-
-def comparison_markdown(comparison: Comparison) -> str:
-    """The whole comparison for a page or a pull request: standings, all pairs, notes."""
-    parts = [
-        f"{comparison.n} questions; {100 * comparison.confidence:g}% intervals (Wilson; for differences paired "
-        "bootstrap); p: exact McNemar test, Holm-corrected.",
-        markdown(comparison_table(comparison)),
-    ]
-    if len(comparison.standings) > 2:
-        parts += ["Every two methods:", markdown(pairs_table(comparison))]
-    parts += [f"Note: {note}" for note in comparison.notes]
-    return "\n\n".join(parts) + "\n"
-
-
-def comparison_csv(comparison: Comparison) -> str:
-    """One line a method with unrounded figures; differences are to the baseline, shares between 0 and 1."""
-    header = [
-        *("run", "method", "decoding", "samples", "seed", "training_seed"),
-        *("n", "correct", "accuracy", "ci_low", "ci_high"),
-        *("parse_rate", "step_score", "prompt_tokens", "generated_tokens", "flops", "cost_usd"),
-        *("baseline", "difference", "difference_low", "difference_high", "p", "p_mid", "p_holm"),
-    ]
-    return csv_text([header, *(_csv_line(s, comparison) for s in comparison.standings)])
-
-
-def pairs_csv(comparison: Comparison) -> str:
-    """One line for each two methods with unrounded figures."""
-    header = [
-        *("first", "second", "n", "difference", "difference_low", "difference_high"),
-        *("only_first", "only_second", "p", "p_mid", "p_holm"),
-    ]
-    lines = [
-        [p.first, p.second, p.n, p.difference, p.low, p.high, p.only_first, p.only_second, p.p, p.p_mid, p.p_holm]
-        for p in comparison.pairs
-    ]
-    return csv_text([header, *lines])
-
-
-def _csv_line(s: Standing, comparison: Comparison) -> list[object]:
-    r, v = s.row, comparison.versus_baseline(s.label)
-    return [
-        *(s.run, s.method, s.decoding, s.samples, *((r.seed, r.training_seed) if r else [None] * 2)),
-        *(s.n, s.correct, s.accuracy, s.low, s.high),
-        *(_measured(r) if r else [None] * 6),
-        comparison.baseline,
-        *((v.difference, v.low, v.high, v.p, v.p_mid, v.p_holm) if v else [None] * 6),
-    ]
-
-
-def _measured(r: MetricRow) -> list[object]:
-    return [r.parse_rate, r.step_score, r.prompt_tokens, r.generated_tokens, r.flops, r.cost_usd]
 
 
 def csv_text(lines: Sequence[Sequence[object]]) -> str:
@@ -229,11 +127,6 @@ def is_figure(cell: str) -> bool:
 
 def _difference(pairing: Pairing) -> str:
     return f"{points(pairing.difference)} [{points(pairing.low)}, {points(pairing.high)}]"
-
-
-def _share(verdicts: Sequence[bool], confidence: float) -> str:
-    interval = wilson(sum(verdicts), len(verdicts), confidence)
-    return accuracy_interval(sum(verdicts) / len(verdicts), interval.low, interval.high)
 
 
 def _against(row: MetricRow, comparison: Comparison) -> str:

@@ -263,12 +263,8 @@ class Reading:
         """The passages that say what a rationale says, best first; none where no word is shared."""
         return tuple(self.index[hit.index] for hit in self.index.search(rationale_query(rationale), self.passages))
 
-    def for_question(self, example: Example) -> tuple[Passage, ...]:
-        """The passages for a question, best first."""
-        return self.search(example).passages
-
     def search(self, example: Example) -> Search:
-        """The passages for a question, and what it took to find them. A question is searched for once."""
+        """The passages for a question, best first, and what it took to find them. A question is searched for once."""
         query = passage_query(example)
         if query not in self._found:
             began, before = time.perf_counter(), self.ranker.operations if self.ranker else 0.0

@@ -241,15 +241,3 @@ def _as_words(overrides: Mapping[str, Any] | None) -> list[str]:
 def open_run(path: str | Path) -> FinishedRun:
     """A run directory that `symdistill run` made. Raises RunDirectoryError."""
     return FinishedRun(Path(path))
-
-
-def compare_runs(paths: Sequence[Path], baseline: str | None = None) -> tuple[list[MetricRow], Comparison]:
-    """Join finished runs on the questions they share.
-
-    Raises:
-        DataError: a run is not finished, or the runs share no question.
-    """
-    found = [entry for path in paths for entry in read_run(path)]
-    if len(found) < 2:
-        raise ConfigError("There is only one result to look at.", "Name at least two finished runs.")
-    return [e.row for e in found if e.row], compare(found, baseline=baseline)
