@@ -126,14 +126,14 @@ def test_show_explains_one_item(capsys: pytest.CaptureFixture[str], path: Path) 
     out = call(capsys, "show", path, "k_1")[1]
     for said in (
         *("k_1  Both holders", "summary · bbh/swap · active · version 1 of 1", "  1. Write.\n  2. Swap.\n"),
-        *("lift: +0.20 [", "(helped 4, hurt 1 of 5 uses)", "e_12 (bbh/swap) · teacher qwen"),
+        *("lift: +0.20 [", "(helped 4, hurt 1 of 5 questions)", "e_12 (bbh/swap) · teacher qwen"),
         *("prompt error-analysis/1", "request r1_abc", "the student's wrong reply:\n      Bob."),
-        *("Helped 4 of 5, 3 of them:", "Hurt 1 of 5:", "q0 · student", "Question 0?"),
+        *("Helped 4 of 5 replies, 3 of them:", "Hurt 1 of 5 replies:", "q0 · student", "Question 0?"),
     ):
         assert said in out, said
     assert any(line.split("│")[1:] and "With" in line.split("│")[1] for line in out.splitlines()), "side by side"
     assert max(len(line) for line in out.splitlines() if "│" in line) <= 160
-    assert "Helped 4 of 5:" in call(capsys, "show", path, "k_1", "--uses", "9")[1]
+    assert "Helped 4 of 5 replies:" in call(capsys, "show", path, "k_1", "--uses", "9")[1]
 
 
 def test_show_knows_what_was_measured_with_another_text(capsys: pytest.CaptureFixture[str], path: Path) -> None:

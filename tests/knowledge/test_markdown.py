@@ -42,7 +42,7 @@ def test_a_file_looks_as_documented():
         "status: active\n"
         "flags: [merged, too_long]\n"
         "version: 2\n"
-        "lift: +0.17 [+0.05, +0.28] (helped 14, hurt 2 of 61 uses)\n"
+        "lift: +0.17 [+0.05, +0.28] (helped 14, hurt 2 of 61 questions)\n"
         "from: 3 student errors (e_12, e_48, e_77) · teacher qwen2.5-1.5b-instruct · prompt error-analysis/2\n"
         "---\n"
         "1. Write who holds what.\n"

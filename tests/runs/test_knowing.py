@@ -79,6 +79,9 @@ def test_arms_share_one_student_and_std_cot_is_the_one_that_made_the_mistakes(
     page = run.report.read_text()
     assert "training std-cot, never-general</" in page, "the report counts what was trained once as one"
     assert "training never, always, confidence</" in page
+    assert card["smoke_check"], "the student is a random one"
+    assert "Note: never, always, confidence: " in page, "what the smoke check finds of one student is said once"
+    assert "Note: always: " not in page
 
 
 def test_rows_say_what_was_retrieved_and_predictions_with_what(arms: tuple[FinishedRun, list[Request]]) -> None:

@@ -76,7 +76,7 @@ def test_every_pool_has_its_files_and_the_report_counts_a_reply_once(
     assert len((run.path / "rationales-few.jsonl").read_text().splitlines()) == 12
     assert json.loads((run.path / "curation-conditioned.json").read_text())["requested"] == 12
     page = run.report.read_text()
-    assert "scotd: 3 replies a question, temperature 1; few: 1 replies" in page
+    assert "scotd: 3 replies a question, temperature 1; few: 1 reply a question" in page
     assert "gold answer shown" in page
     manifest = json.loads(run.manifest.read_text())
     assert manifest["teacher"]["replies"] == 48

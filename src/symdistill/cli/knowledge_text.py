@@ -53,6 +53,8 @@ def replies(uses: Sequence[Use], current: Collection[int], most: int) -> str:
     """Whom an item helped and hurt: the replies without and with it, side by side, at most `most` of either kind."""
     counted = {(use.example_id, use.student): use for use in uses if use.version in current}
     other = len(uses) - sum(use.version in current for use in uses)
+    students = len({use.student for use in counted.values()})
+    of_students = f" of {students} students" if students > 1 else ""
     lines: list[str] = []
     helped = [use for use in counted.values() if use.correct_with and not use.correct_without]
     hurt = [use for use in counted.values() if use.correct_without and not use.correct_with]
@@ -60,7 +62,7 @@ def replies(uses: Sequence[Use], current: Collection[int], most: int) -> str:
         if not chosen:
             continue
         shown = f", {most} of them:" if len(chosen) > most else ":"
-        lines.append(f"{name} {len(chosen)} of {len(counted)}{shown}")
+        lines.append(f"{name} {len(chosen)} of {len(counted)} replies{of_students}{shown}")
         for use in chosen[:most]:
             lines.append(f"  {one_line(use.example_id, 60)} · {one_line(use.student, 40)}")
             lines += _block("question", use.question)

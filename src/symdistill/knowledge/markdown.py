@@ -142,8 +142,8 @@ def stamped(text: str, draft: Draft, item: KnowledgeItem) -> str:
 
 def lift_text(lift: Lift) -> str:
     """A measured lift with its interval and counts."""
-    uses = f"{lift.uses} use{'' if lift.uses == 1 else 's'}"
-    counts = f"helped {count_text(lift.helped)}, hurt {count_text(lift.hurt)} of {uses}"
+    asked = f"{lift.uses} question{'' if lift.uses == 1 else 's'}"  # one vote each, however many students answered it
+    counts = f"helped {count_text(lift.helped)}, hurt {count_text(lift.hurt)} of {asked}"
     return f"{lift.lift:+.2f} [{lift.low:+.2f}, {lift.high:+.2f}] ({counts})"
 
 

@@ -185,7 +185,10 @@ def teacher_summary(work: Workspace) -> TeacherSummary | None:
 def _asked_how(own: Pool, *, alone: bool) -> str:
     """How the teacher was asked for a pool, in words."""
     teacher = own.teacher
-    settings = f"{teacher.samples or 1} replies a question, temperature {teacher.temperature:g}"
+    count = teacher.samples or 1
+    settings = "1 reply a question" if count == 1 else f"{count} replies a question"
+    if teacher.model != "dataset":  # the rows' own replies were drawn elsewhere, nobody says how
+        settings += f", temperature {teacher.temperature:g}"
     if own.demonstrations:
         settings += f", {len(own.demonstrations)} demonstrations"
     if teacher.show_answer:
@@ -250,9 +253,12 @@ def notes(work: Workspace, rows: Sequence[MetricRow]) -> Sequence[str]:
         for engine in sorted({row.engine for row in rows if row.engine})
         if "int8" in engine
     ]
+    found: dict[tuple[str, ...], list[str]] = {}  # methods that share a student have its findings in common
     for method in work.trained:
         card = read_card(work.student_directory(method)) or {}
-        said += [f"{method.label}: {finding}" for finding in card.get("smoke_check", [])]
+        student = (card.get("trained_as") or method.label, *card.get("smoke_check", []))
+        found.setdefault(student, []).append(method.label)
+    said += [f"{', '.join(labels)}: {finding}" for (_, *findings), labels in found.items() for finding in findings]
     return said
 
 
