@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from symdistill.models.scripted import ScriptedModel
 from symdistill.records import Request
 
 _SUM = re.compile(r"Add (\d+) and (\d+)\.")
@@ -82,3 +85,11 @@ def sums(place: Path, tiny: Path, **changes: Any) -> dict[str, Any]:
 
 def lineage(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "lineage.jsonl").read_text().splitlines()]
+
+
+def teacher(script: Any, monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
+    """Whoever writes round 0 or grades is this script; what it was asked is kept."""
+    model = ScriptedModel(script, name="scripted")
+    monkeypatch.setattr("symdistill.runs.multilevel.load_teacher", lambda settings: model)
+    monkeypatch.setattr("symdistill.runs.multilevel_judges.load_teacher", lambda settings: model)
+    return model

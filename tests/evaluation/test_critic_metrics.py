@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from symdistill.evaluation.critic_metrics import critic_figures
-from symdistill.evaluation.statistics import wilson
+from symdistill.evaluation.statistics import wilson, wilson_of_groups
 
 
 def test_precision_recall_and_size_are_counts_of_what_passes() -> None:
@@ -17,7 +17,10 @@ def test_precision_recall_and_size_are_counts_of_what_passes() -> None:
     assert (passed.kept.count, passed.kept.n) == (3, 6)
     assert (passed.precision.count, passed.precision.n) == (2, 3)
     assert (passed.recall.count, passed.recall.n) == (2, 3)
-    assert (passed.precision.low, passed.precision.high) == (wilson(2, 3).low, wilson(2, 3).high)
+    apart = critic_figures(said, good, list("abcdef"), 0.5).chosen.precision
+    assert (apart.low, apart.high) == (wilson(2, 3).low, wilson(2, 3).high)
+    together = wilson_of_groups([True, True, False], list("aab"))
+    assert (passed.precision.low, passed.precision.high) == (together.low, together.high), "two texts of one head"
     assert passed.gain == pytest.approx(2 / 3 - 1 / 2)
     assert found.brier == pytest.approx(sum((p - g) ** 2 for p, g in zip(said, good, strict=True)) / 6)
     assert found.auroc == pytest.approx(8 / 9)

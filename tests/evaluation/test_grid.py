@@ -247,6 +247,24 @@ def test_an_arm_with_one_seed_left_takes_the_luck_of_the_others():
     assert "One seed is all" not in grid_markdown(gather(steady), "t")
 
 
+def test_arms_of_one_student_count_once_for_the_luck_of_seeds():
+    """A gate asked with four thresholds is four arms of the same three students."""
+    chance = np.random.default_rng(0)
+    answers = [chance.random(300) < share for share in (0.35, 0.45, 0.40)]
+
+    def arms(of_one_student: bool):
+        cells = [
+            cell(f"gate{t}", [answered(f"gate{t}", right)], seed=s, weights=f"w{s}" if of_one_student else f"w{t}{s}")
+            for t in range(4)
+            for s, right in enumerate(answers)
+        ]
+        left = cell("left", [answered("left", np.arange(300) < 165)])
+        return {arm.method: arm for arm in gather([*cells, left], baseline="gate0").arms}
+
+    assert (arms(True)["left"].luck.degrees, arms(False)["left"].luck.degrees) == (2, 8)
+    assert arms(True)["left"].whole.high > arms(False)["left"].whole.high
+
+
 def test_contrast_sets_count_pairs_of_which_both_are_right():
     """q1, q3 and q5 are edits of q0, q2 and q4. Right: q0 q1 q2 q4 with the first seed, q0 q2 q3 with the second."""
     contrasts = {f"q{i}": f"q{i - 1}" for i in (1, 3, 5)}

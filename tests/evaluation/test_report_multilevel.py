@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from pages import Page
-from symdistill.evaluation.multilevel_metrics import Diversity, Novelty, RoundFigures
+from symdistill.evaluation.multilevel_metrics import Diversity, Novelty, RoundFigures, StudentFigures
 from symdistill.evaluation.report_multilevel import (
     MultilevelReport,
     Shown,
@@ -16,6 +16,7 @@ from symdistill.evaluation.report_multilevel import (
     progress_line,
     render_multilevel_report,
     rounds_table,
+    students_table,
 )
 from symdistill.evaluation.statistics import Interval
 
@@ -42,6 +43,9 @@ FIGURES = [
         tokens=1234,
     ),
 ]
+HALVES = [
+    StudentFigures(n, {f"d{at}": at < n for at in range(4)}, {f"r{at}": at < 5 * n for at in range(10)}) for n in (1, 2)
+]
 REPORT = MultilevelReport(
     "rounds <b>",
     "smollm2-135m",
@@ -49,6 +53,8 @@ REPORT = MultilevelReport(
     "rounds",
     1,
     audited_by="the inputs' gold answers",
+    students=HALVES[:1],
+    paid="Paid for: 7 replies.",
     filters=["steps (min_checked 1)"],
     shown=[[Shown("in", "out", "", True)], [Shown("<script>alert(1)</script>", "\x1b[31mred", "steps: no", False)]],
     command="symdistill run x.yaml",
@@ -61,7 +67,11 @@ def test_the_page_is_whole_and_says_what_happened() -> None:
     page = Page(render_multilevel_report(REPORT))
     assert "All rounds that were asked for were run. 22 outputs were kept to learn from" in page.text
     assert "yield went from 90.0% to 25.0%" in page.text
-    assert "Student 1 is the run's" in page.text
+    assert "Student 1 is the run's: it did best on the fixed inputs that decide." in page.text
+    assert (
+        "On the 10 fixed inputs that decided nothing 50.0 [23.7, 76.3]% of its greedy outputs are right." in page.text
+    )
+    assert "Paid for: 7 replies." in page.text
     assert "Audited by the inputs' gold answers" in page.text
     assert "steps: no, graded wrong" in page.text
     assert "kept, graded right" in page.text
@@ -112,16 +122,31 @@ def test_the_intervals_of_a_round_are_those_that_were_measured() -> None:
     [
         ({"stopped": "drift"}, "learning to please a critic"),
         ({"stopped": "novelty"}, "little of what the last one kept was new"),
-        ({"figures": FIGURES[:1], "stopped": "items"}, "nothing was asked of it yet"),
+        ({"figures": FIGURES[:1], "stopped": "items", "students": ()}, "nothing was asked of it yet"),
+        ({"students": ()}, "Nothing was audited, and the last student, 1, is the run's."),
         (
-            {"figures": [FIGURES[0], dataclasses.replace(FIGURES[1], right_before=0, graded_before=0)]},
-            "Nothing was audited, and the last student, 1, is the run's.",
+            {"students": HALVES, "chosen": 2},
+            "Beside student 1 that is +50.0 points [+20.0, +80.0], p=.062, no more than chance may do.",
         ),
     ],
 )
 def test_the_outcome_in_a_sentence(changes: dict[str, object], said: str) -> None:
     assert said in outcome_sentence(dataclasses.replace(REPORT, **changes))  # type: ignore[arg-type]
     Page(render_multilevel_report(dataclasses.replace(REPORT, **changes)))  # type: ignore[arg-type]
+
+
+def test_students_stand_beside_the_first_on_what_decided_nothing() -> None:
+    header, first, second = students_table(dataclasses.replace(REPORT, students=HALVES, chosen=2))
+    assert (first[0], first[-2:]) == ("1", ["–", "–"])
+    assert dict(zip(header, second, strict=True)) == {
+        "student": "2*",
+        "deciding (95%)": "50.0 [15.0, 85.0]",
+        "of": "10",
+        "reported (95%)": "100.0 [72.2, 100.0]",
+        "beside student 1, reported (95%)": "+50.0 [+20.0, +80.0]",
+        "p": ".062",
+    }
+    assert students_table(dataclasses.replace(REPORT, students=[StudentFigures(1, {}, {})])) == []
 
 
 def test_without_an_audit_the_page_says_so() -> None:

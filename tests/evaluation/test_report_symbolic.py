@@ -8,6 +8,7 @@ from dataclasses import replace
 from pages import Page
 from rule_cases import reviews
 from symdistill.evaluation.edits import rule_edits, student_edit
+from symdistill.evaluation.following import followings
 from symdistill.evaluation.interpretability import interpretability, shuffled_control
 from symdistill.evaluation.report import render_report
 from symdistill.evaluation.report_data import ReportData
@@ -46,6 +47,7 @@ def summary(word: str = "tree") -> SymbolicSummary:
         agreements=agreements(rules, decisions, {word: gold}),
         edits=edits,
         students=[student_edit(word, word, flipped.rule, flipped.says, decisions, gold, after)],
+        followings=followings(decisions, dict.fromkeys(gold, "x"), {word: gold, "other": after}, [word], ["other"]),
         drawing=tree_svg(tree, word),
     )
 
@@ -66,16 +68,18 @@ def test_fidelity_and_completeness_stand_together_with_the_control() -> None:
         "made to say another label 100.0",
         "others that stay",
         "tree mood (tree noisy)",
+        "follow it where it is wrong",
     ):
         assert words in shown, words
 
 
 def test_nothing_is_shown_where_there_is_nothing() -> None:
     assert "Knowledge that people read" not in page().text
-    bare = replace(summary(), agreements=(), edits=(), students=(), dropped={}, drawing=None)
+    bare = replace(summary(), agreements=(), edits=(), students=(), followings=(), dropped={}, drawing=None)
     shown = page(bare).text
     assert "Who agrees with it" not in shown
     assert "What an edit does" not in shown
+    assert "follow it where it is wrong" not in shown
 
 
 def test_hostile_text_is_only_text() -> None:
@@ -85,9 +89,12 @@ def test_hostile_text_is_only_text() -> None:
 
 
 def test_the_measures_are_plain_json() -> None:
-    told = json.loads(json.dumps(summary().as_json(), allow_nan=False))
+    found = summary()
+    told = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    flipped = 120 - found.students[0].response.moved.count
     assert told["fidelity"]["n"] == told["completeness"]["n"] == 120
     assert told["agreements"][0]["control"]["shuffles"] == 200
+    assert (told["followings"][0]["own"]["count"], told["followings"][0]["other"]["count"]) == (120, flipped)
     assert told["edits"]["together"]["flipped"]["moved"]["value"] == 1
     assert told["students"][0]["moved"]["value"] > 0
     assert told["students"][0]["elsewhere"]["n"] + told["students"][0]["moved"]["n"] == 120

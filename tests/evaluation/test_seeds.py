@@ -174,15 +174,27 @@ def test_equal_methods_are_seldom_called_different(n, seeds, spread):
 
 def test_the_luck_of_others_is_their_variance_in_common():
     """By hand: accuracies 1 and 0 (variance ½, one degree), ½, ½ and ½ (none, two degrees); one seed says nothing."""
-    others = [table("11", "00"), table("10", "01", "10"), table("11")]
+    others = [[table("11", "00")], [table("10", "01", "10")], [table("11")]]
     found = luck_of(others)
     assert found is not None
     assert (found.variance, found.degrees) == (pytest.approx(0.5 / 3), 3)
-    assert luck_of([table("11")]) is None
+    assert luck_of([[table("11")]]) is None
+
+
+def test_students_that_are_asked_in_several_ways_show_once_what_a_seed_changes():
+    """Thresholds of a gate, greedy and a vote: the same three students, so two degrees, however they are asked."""
+    first, other = table("1110", "1000", "1100"), table("0110", "1000", "1110")
+    alone = luck_of([[first]])
+    assert luck_of([[first] * 7]) == alone
+    assert alone is not None
+    assert alone.degrees == 2
+    both = luck_of([[first, other]])
+    apart = luck_of([[first], [other]])
+    assert (both.variance, both.degrees, apart.degrees) == (pytest.approx(apart.variance), 2, 4)
 
 
 def test_one_seed_with_the_luck_of_others_is_not_called_certain():
-    luck = luck_of([table("1" * 8, "0" * 8)])
+    luck = luck_of([[table("1" * 8, "0" * 8)]])
     for alone in (table("1" * 8), table("1" * 4 + "0" * 4), table("0" * 8)):
         own, wider = pooled(alone), pooled(alone, luck=luck)
         assert wider.accuracy == own.accuracy
@@ -201,7 +213,7 @@ def test_one_seed_left_of_equal_methods_is_seldom_called_different(lend, wrong_a
             chance.random((seeds, 300)) < np.clip(0.45 + hardness + chance.normal(0, 0.04, (seeds, 1)), 0, 1)
             for seeds in (1, 3, 3)
         )
-        luck = luck_of([second, third]) if lend else None
+        luck = luck_of([[second], [third]]) if lend else None
         wrong += seed_difference(first, second, lucks=(luck, None)).p < 0.05
     assert wrong / 300 <= wrong_at_most
     assert lend or wrong / 300 > 0.1

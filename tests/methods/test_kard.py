@@ -203,6 +203,43 @@ def test_knowledge_of_another_base_stands_before_the_passages_and_both_are_told(
     assert [p.shown for p in reply.passages] == [FISH, MAMMALS]
 
 
+class Unsure(Short):
+    """Takes so many passages at most, the notes before them counting as one, and is never sure."""
+
+    def __call__(self, requests: Sequence[Request]) -> Mapping[str, Completion]:
+        self.asked += requests
+        texts = {r.key: r.messages[-1].content for r in requests}
+        fit = [r for r in requests if texts[r.key].count("\n[") + ("summary:" in texts[r.key]) <= self._most]
+        if not fit:
+            raise CallFailed("rejected", "Every request failed: too long.")
+        deciding = {r.key: r.sampling.go_on_above is not None for r in fit}
+        return {
+            key: Completion(key, "reply", finish_reason="unsure" if first else "stop", top_two=((0.6, 0.4),))
+            for key, first in deciding.items()
+        }
+
+
+@pytest.mark.parametrize("mode", ["confidence", "always", "never"])
+@pytest.mark.parametrize("most", [3, 2, 1, 0])
+def test_behind_a_gate_a_question_that_is_too_long_is_asked_with_a_passage_less(
+    index: PassageIndex, mode: Any, most: int
+) -> None:
+    item = KnowledgeItem("k_1", "summary", "Whales have milk.", "Whales have milk.", "zoo", provenance=())
+    knowledge = Knowledge((item,), Retriever((item,), RetrievalSettings()))
+    method = build()
+    method.prepare(material(index))
+    gated, ask = WithKnowledge(method, Gate(mode), knowledge, "kard + knowledge"), Unsure(most)
+    [reply] = gated.answer(ask, "student", [WHALE], Sampling())
+    noted = mode != "never" and most > 0
+    assert [c.text for c in reply.completions] == ["reply"]
+    assert [p.shown for p in reply.passages] == [FISH, WHALES][: most - noted]
+    assert [i.id for i in reply.knowledge] == ["k_1"][: int(noted)]
+    assert bool(reply.before) is (mode == "confidence")
+    found = gated.reads(WHALE)
+    assert found is not None
+    assert len(found.passages) == 2, "what was found is known, so that the question counts as shortened"
+
+
 LEARNED = [
     (
         f"<system\nAnswer.>\n<user\n{HEAD}\n[1] {BATS}\n[2] {WHALES}\n\nCan bats see?>\n<assistant\n",

@@ -37,7 +37,7 @@ def rounds(name: str, *values: float | None) -> list[Standing]:
 
 
 @pytest.mark.parametrize(
-    ("precisions", "stops"),
+    ("accuracies", "stops"),
     [
         ((0.5,), False),
         ((0.5, 0.5), False),  # one round without a gain is not two
@@ -50,8 +50,8 @@ def rounds(name: str, *values: float | None) -> list[Standing]:
         ((0.5, 0.5, 0.5, None), False),
     ],
 )
-def test_two_rounds_without_a_gain_in_precision(precisions: tuple[float | None, ...], stops: bool) -> None:
-    assert gains_nothing(rounds("precision", *precisions), 0.01) == stops
+def test_two_rounds_without_a_gain_in_accuracy(accuracies: tuple[float | None, ...], stops: bool) -> None:
+    assert gains_nothing(rounds("fixed", *accuracies), 0.01) == stops
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,8 @@ def test_a_score_that_rises_while_the_audit_does_not(
 ) -> None:
     found = [standing(score=score, accuracy=accuracy) for score, accuracy in (before, last)]
     assert drifts(found, 0.02) == stops
+    same_inputs = [standing(score=score, accuracy=0.5, fixed=accuracy) for score, accuracy in (before, last)]
+    assert drifts(same_inputs, 0.02) == (stops or None in (before[1], last[1])), "others where both were not asked them"
 
 
 @pytest.mark.parametrize(
@@ -103,9 +105,9 @@ def test_a_score_that_rises_while_the_audit_does_not(
         ([standing()] * 2, {"max_items": 40}, "items"),
         ([standing()] * 2, {"max_items": 41}, None),
         ([standing()] * 2, {"max_tokens": 800}, "tokens"),
-        (rounds("precision", 0.5, 0.5, 0.5, 0.5), {}, "precision"),
-        (rounds("precision", 0.9, 0.5, 0.5), {}, None),  # round 0 is another writer's
-        (rounds("precision", 0.5, 0.6, 0.7), {}, None),
+        (rounds("fixed", None, 0.5, 0.5, 0.5), {}, "plateau"),
+        (rounds("fixed", None, 0.5, 0.5), {}, None),
+        (rounds("fixed", None, 0.6, 0.7, 0.8)[:3], {}, None),
         (rounds("diversity", 0.8, 0.5), {}, "diversity"),
         ([standing(score=0.5, accuracy=0.9), standing(score=0.9, accuracy=0.5)], {}, "drift"),
         ([standing(score=0.5, accuracy=0.9), standing(score=0.9, accuracy=0.5, kept=0)], {}, "drift"),

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from symdistill.errors import ConfigError
 from symdistill.methods import Material, MethodSettings
 from symdistill.methods.preferences import pairs
-from symdistill.methods.reward import Judged, Parts, RewardSettings, Scorers, judge, reward
+from symdistill.methods.reward import Judged, Parts, RewardSettings, Scorers, judge, reward, step_share
 from symdistill.methods.rl import Rl, RlSettings, Standing, chosen_student, select, stop_reason
 from symdistill.records import Example, Message, Rationale, TrainingExample
 from symdistill.runs.config import parse_config
@@ -82,6 +82,32 @@ def test_the_reward_is_the_formula(parts: Parts, weights: dict[str, float], expe
 )
 def test_a_reply_is_judged_by_its_answer_its_steps_and_its_form(reply: Rationale, expected: float) -> None:
     assert judge(ADD, reply, RewardSettings()).reward == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "text", "share"),
+    [
+        ("Tom has 3 bags of 4 apples.", "12", "3 * 4 = 12.", 1.0),
+        ("Tom has three bags of 4 apples.", "12", "3 + 0 = 3.", 0.0),  # changes nothing
+        ("Tom has 3 bags of 4 apples.", "12", "1 = 1.", 0.0),
+        ("Tom has 3 bags of 4 apples.", "12", "12 = 12. 12 * 1 = 12. 1 + 0 = 1.", 0.0),
+        ("Tom has 3 bags of 4 apples.", "12", "7 + 8 = 15.", 0.0),  # about something else
+        ("Tom has 3 bags of 4 apples.", "12", "3 * 4 = 12. 7 + 8 = 16.", 0.5),  # what does not hold always counts
+        ("Tom has 3 bags of 4 apples and gives half away.", "6", "3 * 4 = 12. 12 / 2 = 6.", 1.0),
+        ("A box of eggs costs a dollar.", "144", "12 * 12 = 144.", 1.0),  # the answer
+        ("One and one more?", "2", "1 + 1 = 2.", 1.0),
+        ("Is it so?", "5", "8 + 2 = 10. 10 / 2 = 5.", 1.0),
+        ("Which?", "B", "2 + 2 = 4.", 0.0),
+    ],
+)
+def test_steps_count_that_have_to_do_with_the_question(question: str, answer: str, text: str, share: float) -> None:
+    assert step_share(Example("q", question, answer, "number"), text) == pytest.approx(share)
+
+
+def test_padding_earns_nothing_over_a_bare_right_answer() -> None:
+    bare = judge(ADD, said("The answer is 5."), RewardSettings()).reward
+    padded = judge(ADD, said("1 = 1. 7 + 8 = 15. Therefore, the answer is 5."), RewardSettings()).reward
+    assert padded == bare == 1
 
 
 def test_a_scorer_that_is_given_has_its_weight_and_one_without_weight_is_not_asked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +44,44 @@ LIKELY = {"select": "likelihood"}
 @pytest.mark.parametrize(
     "changes, says",
     [
-        ({"method": "scotd", "curation": LIKELY}, "`teacher.logprobs` is false"),
-        ({"methods": ["label-only", {"name": "scotd", "curation": LIKELY}]}, "`teacher.logprobs` is false"),
+        ({"method": "scotd", "curation": LIKELY}, "`curation.select` is likelihood.*`teacher.logprobs` is false"),
+        (
+            {"methods": ["label-only", {"name": "scotd", "curation": LIKELY}]},
+            r"`methods\.1\.curation\.select` is likelihood.*`teacher.logprobs` is false",
+        ),
+        (
+            {"method": {"name": "scotd", "gate": "always", "knowledge": {"name": "nesycd", "curation": LIKELY}}},
+            r"`method\.knowledge\.curation\.select` is likelihood",
+        ),
+        (
+            {
+                "method": {
+                    "name": "scotd",
+                    "gate": "always",
+                    "knowledge": {"name": "nesycd", "analysis": {"model": "dataset"}},
+                }
+            },
+            r"`dataset` cannot answer.*in `method\.knowledge`",
+        ),
         ({"curation": LIKELY}, "`teacher.logprobs` is false"),
         (
             {"method": "scotd", "curation": LIKELY, "teacher": {"model": "dataset", "logprobs": True}},
             "rationales that the rows carry have none",
         ),
-        ({"method": "cascod", "evaluation": {"max_new_tokens": 1}}, "cascod answers in two stretches.*is 1"),
+        (
+            {"method": "cascod", "evaluation": {"max_new_tokens": 1}},
+            "cascod answers.*`evaluation.max_new_tokens` is 1",
+        ),
         (
             {"method": {"name": "cascod", "label": "two", "evaluation": {"max_new_tokens": 1}}},
-            "two answers in two stretches.*is 1",
+            r"two answers in two stretches.*`method\.evaluation\.max_new_tokens` is 1",
         ),
     ],
 )
 def test_keys_that_cannot_work_together_are_named(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError) as caught:
         check(tmp_path, **changes)
+    assert re.search(says, f"{caught.value.message} {caught.value.fix}")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +107,44 @@ def test_a_given_base_needs_notes_about_the_training_questions(tmp_path: Path, m
     for name, questions, says in cases:
         (tmp_path / name).mkdir()
         given = base(tmp_path / name, *questions)
-        with pytest.raises(ConfigError, match=rf"{method} trains with the notes.*`knowledge.path`.*{says}"):
+        with pytest.raises(ConfigError, match=rf"{method} .*`knowledge.path`.*({says}|no active item)"):
             check(tmp_path, method=method, knowledge={"path": given})
-        if method == "nesycd":
+        if method == "nesycd" and questions:
             check(tmp_path, method={"name": method, "train_knowledge": "retrieved"}, knowledge={"path": given})
+
+
+GATED = {"name": "std-cot", "gate": "confidence"}
+
+
+@pytest.mark.parametrize("where", ["entry", "section", "own"])
+def test_a_base_that_a_student_is_asked_with_needs_items_that_are_looked_for(tmp_path: Path, where: str) -> None:
+    def checked(path: str, **retrieval: Any) -> None:
+        knowledge: dict[str, Any] = {"retrieval": retrieval}
+        if where == "entry":
+            check(tmp_path, method={**GATED, "knowledge": path}, knowledge=knowledge)
+        elif where == "section":
+            check(tmp_path, method=GATED, knowledge={**knowledge, "path": path})
+        else:
+            retrieved = {"name": "nesycd", "train_knowledge": "retrieved"}
+            check(tmp_path, method=retrieved, knowledge={**knowledge, "path": path})
+
+    key = r"`method\.knowledge`" if where == "entry" else r"`knowledge\.path`"
+    for name in ("full", "none"):
+        (tmp_path / name).mkdir()
+    full = base(tmp_path / "full", "Who?")
+    checked(full)
+    with pytest.raises(ConfigError, match=rf"{key}.*has no active item"):
+        checked(base(tmp_path / "none"))
+    with pytest.raises(ConfigError, match=rf"{key}.*of the kind summary alone") as caught:
+        checked(full, kinds=["supplementary"])
+    assert "[summary]" in caught.value.fix
+    check(tmp_path, method={**GATED, "gate": "never", "knowledge": "nowhere.sqlite"})
+
+
+def test_a_method_that_is_not_there_is_no_path(tmp_path: Path) -> None:
+    for name in ("nesycd", "skintern"):
+        with pytest.raises(ConfigError, match=rf"`method\.knowledge` names {name}, which is no method") as caught:
+            check(tmp_path, method={**GATED, "knowledge": name})
+        assert f"`knowledge: {{name: {name}}}`" in caught.value.fix
+    with pytest.raises(ConfigError, match=r"no knowledge base at .*nowhere\.sqlite \(`method\.knowledge`\)"):
+        check(tmp_path, method={**GATED, "knowledge": "nowhere.sqlite"})

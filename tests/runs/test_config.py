@@ -281,7 +281,7 @@ def test_skintern_alone_trains_as_long_as_in_its_paper(tmp_path: Path) -> None:
     assert counted.training_for(counted.build_methods()[0]).max_steps == 8
     with pytest.raises(ConfigError, match=r"method\.steps"):
         parse_config({"method": "skintern", "training": {"num_train_epochs": 3}})
-    with pytest.raises(ConfigError, match=r"num_train_epochs` is 4\.5, and `method` divides whole epochs"):
+    with pytest.raises(ConfigError, match=r"`training\.num_train_epochs` .*is 4\.5, and `method\.steps` divides"):
         parse_config({"method": "skintern", "training": {"num_train_epochs": 4.5}})
 
 
@@ -301,3 +301,21 @@ def test_methods_may_change_single_keys_of_a_section() -> None:
     assert config.curation_for(label_only).verify is True
     assert config.curation_for(scotd).verify is False
     assert config.curation_for(scotd).select == "random"
+
+
+@pytest.mark.parametrize(
+    "method, concerned",
+    [
+        ("std-cot", False),
+        ("tree", False),
+        ("nesycd", True),
+        ("skintern", True),
+        ({"name": "std-cot", "gate": "always"}, True),
+    ],
+)
+def test_how_knowledge_is_found_makes_another_run_where_it_is_looked_up(method: Any, concerned: bool) -> None:
+    def identity(**knowledge: Any) -> dict[str, Any]:
+        given = {"path": "b.sqlite", **knowledge} if concerned else knowledge
+        return parse_config({"teacher": {"model": "openai:x"}, "method": method, "knowledge": given}).identity()
+
+    assert (identity() != identity(retrieval={"top_k": 7})) is concerned

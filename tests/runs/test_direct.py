@@ -17,9 +17,11 @@ import pytest
 from symdistill.cli.main import main
 from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.report_direct import write_direct_report
+from symdistill.evaluation.statistics import holm
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.triples import read_triples
 from symdistill.knowledge.triples.splits import side_of
+from symdistill.knowledge.triples.store import TripleStore
 from symdistill.records import Completion, Example, Request, Sampling
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import parse_config
@@ -101,7 +103,7 @@ def card(run: FinishedRun, label: str) -> dict[str, Any]:
 
 
 def learned(head: str) -> bool:
-    return side_of(head, {"train": 0.8, "test": 0.2}) == "train"
+    return side_of(head, {"train": 0.8, "test": 0.2}, purpose="student") == "train"
 
 
 def test_the_critic_keeps_what_is_good_and_the_report_says_so(finished: FinishedRun) -> None:
@@ -119,8 +121,16 @@ def test_the_critic_keeps_what_is_good_and_the_report_says_so(finished: Finished
     known = {(row["head"], row["tail"]) for row in rows(60, noise=0.05)}
     triples = read_triples(finished.directory.path / "direct" / "graph.jsonl").triples
     assert metrics["agreement"]["n"] == sum((t.head, t.tail) not in known or t.relation != "xWant" for t in triples)
+    written = list(TripleStore(finished.directory.path / "graph", create=False).triples())
+    facts = {(t.head, t.tail) for t in written if t.relation == "xWant"}
+    assert [n for n in metrics["notes"] if f"Of 240 labels only {len(known & facts)} are about triples that the" in n]
+    assert metrics["reviewed"] is None
+    assert any("Nobody has judged triples of the graph that were drawn at random" in note for note in metrics["notes"])
     page = finished.report.read_text()
     assert "the critic raises the share of good triples" in page
+    paid = json.loads(finished.directory.manifest.read_text())["teacher"]
+    assert metrics["paid"] == paid
+    assert f"Paid for: {paid['replies']} replies" in page
     assert "<script" not in page
     assert finished.metric_rows == []
     assert finished.comparison is None
@@ -132,6 +142,7 @@ def test_the_arms_differ_in_their_triples_alone(finished: FinishedRun) -> None:
     assert arms["filtered"]["examples"] == arms["random"]["examples"] < arms["all"]["examples"]
     assert arms["filtered-20"]["examples"] == 20
     assert {arm["steps"] for arm in arms.values()} == {2}
+    assert any("All students took the same number of steps" in note for note in finished.metrics["notes"])
     assert len({arm["weights_sha256"] for arm in arms.values()}) == 4
     triples = read_triples(finished.directory.path / "direct" / "graph.jsonl").triples
     everything = [t for t in triples if learned(t.head)]
@@ -158,6 +169,8 @@ def test_reference_tails_are_of_heads_nobody_learned(finished: FinishedRun) -> N
     measures = {(d["measure"], d["first"], d["second"]) for d in finished.metrics["differences"]}
     assert ("loss on the reference", "filtered", "random") in measures
     assert ("accepted by the judge", "filtered", "all") in measures
+    adjusted = [d["adjusted"] for d in finished.metrics["differences"] if d["p"] is not None]
+    assert adjusted == holm([d["p"] for d in finished.metrics["differences"] if d["p"] is not None])
 
 
 def test_judge_and_critic_share_no_label(finished: FinishedRun) -> None:
@@ -172,7 +185,9 @@ def test_relations_and_labels_may_be_skewed(finished: FinishedRun) -> None:
     assert {row["relation"] for row in skew["relations"]} == set(RELATIONS)
     for name in ("teacher", "graph"):
         assert sum(row[f"share_{name}"] for row in skew["relations"]) == pytest.approx(1)
-    assert all(row["good_teacher"] <= row["good_graph"] for row in skew["relations"])
+    known = [row for row in skew["relations"] if row["good_graph"] is not None]
+    assert known
+    assert all(row["good_teacher"] <= row["good_graph"] for row in known)
     assert 0 <= skew["teacher_to_graph"] <= 1
 
 
@@ -202,7 +217,7 @@ def test_the_same_command_buys_and_trains_nothing(finished: FinishedRun, server:
 
 
 def test_what_passed_can_be_looked_up_by_a_gate(finished: FinishedRun, tmp_path: Path) -> None:
-    """As `symdistill evaluate --knowledge RUN knowledge.retrieval.kinds=[triple]` has it, gate and all."""
+    """As `symdistill evaluate --knowledge RUN` has it, gate and all."""
     accepted = read_triples(finished.directory.path / "direct" / "accepted.jsonl").triples
     with KnowledgeBase(finished.directory.knowledge, create=False) as base:
         items = base.items(kind="triple")
@@ -221,9 +236,38 @@ def test_what_passed_can_be_looked_up_by_a_gate(finished: FinishedRun, tmp_path:
     [reply] = gated.answer(ask, "student", [asked], Sampling())
     assert reply.knowledge[0].title == accepted[0].head
     assert reply.knowledge[0].text in requests[0].messages[-1].content
-    with pytest.raises(ConfigError, match="holds items of the kind triple alone") as problem:
-        with_base(Workspace(parse_config({"methods": ["std-cot"]}), RunDirectory(tmp_path)), gated, added, None)
-    assert "knowledge.retrieval.kinds=[triple]" in problem.value.fix
+    plain = Workspace(parse_config({"methods": ["std-cot"]}), RunDirectory(tmp_path))
+    [again] = with_base(plain, work.methods[0], added, None).answer(ask, "student", [asked], Sampling())
+    assert again.knowledge == reply.knowledge, "a base of triples alone is one to look triples up in"
+
+
+@pytest.mark.parametrize("threshold, asked", [("0", False), ("100", True)])
+def test_another_run_evaluates_with_it_where_its_student_is_unsure(
+    threshold: str, asked: bool, finished: FinishedRun, tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accepted = read_triples(finished.directory.path / "direct" / "accepted.jsonl").triples
+    questions = [
+        {"id": f"q{n}", "question": f"{t.head}, {n} times?", "answer": n, "split": "test" if n < 3 else "train"}
+        for n, t in enumerate(accepted[:8])
+    ]
+    settings = {
+        "task": {"path": str(write_rows(tmp_path / "q.jsonl", questions))},
+        "teacher": {"model": "dataset"},
+        "method": {"name": "label-only"},
+        "student": {"model": str(tiny)},
+        "training": {"max_steps": 1, "bf16": False},
+        "evaluation": {"max_new_tokens": 4},
+    }
+    run_all(parse_config(settings), tmp_path / "run")
+    words = ["evaluate", str(tmp_path / "run" / "config.yaml"), "--run-dir", str(tmp_path / "run")]
+    words += ["--knowledge", str(finished.directory.path), "--threshold", threshold]
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 0, capsys.readouterr()
+    told = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    added = [row for row in told if row["method"] != "label-only"]
+    assert len(added) == 3
+    assert {bool(row.get("knowledge")) for row in added} == {asked}
 
 
 def test_a_command_line_run_shows_what_came_of_it(
@@ -233,7 +277,8 @@ def test_a_command_line_run_shows_what_came_of_it(
         main(["run", str(finished.directory.config), "--run-dir", str(finished.directory.path)])
     out = capsys.readouterr().out
     assert stopped.value.code == 0
-    assert "interval excludes 0" in out
+    assert "p (Holm)" in out
+    assert "Paid for: 80 replies" in out
     assert f"Report  {finished.directory.report}" in out
     with pytest.raises(SystemExit):
         main(["run", str(finished.directory.config), "--run-dir", str(finished.directory.path), "--dry-run"])

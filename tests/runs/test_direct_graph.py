@@ -11,15 +11,17 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from labelled import GOOD, heads, rows, write_rows
+from labelled import BAD, GOOD, heads, rows, write_rows
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.triples import Batch, Triple, load_schema, read_triples
 from symdistill.knowledge.triples.review import Decision
 from symdistill.knowledge.triples.store import TripleStore
 from symdistill.runs.config import parse_config
-from symdistill.runs.direct_graph import Graph, choose, keep_knowledge
+from symdistill.runs.direct_graph import Graph, choose, divided, is_learned, keep_knowledge
 from symdistill.runs.directory import RunDirectory
 from symdistill.runs.workspace import Workspace
+from symdistill.training.critic_labels import read_triple_labels, split_labels
+from symdistill.training.settings import CriticSettings
 
 UNSEEN = heads(66)[60:]
 
@@ -84,3 +86,66 @@ def test_what_passes_again_is_in_use_again(tmp_path: Path) -> None:
         mine = next(item for item in base.items(kind="triple") if item.title == UNSEEN[0])
         base.edit(mine.id, by="ann", status="retired")
     assert kept(UNSEEN[:2]) == (1, UNSEEN[1:2]), "what a person took out stays out"
+
+
+def test_what_is_not_asked_for_any_more_is_left_out(tmp_path: Path) -> None:
+    triples = [Triple(head, "xWant", "to sleep") for head in UNSEEN] + [Triple(UNSEEN[0], "xReact", "happy")]
+    work, store = place_of(tmp_path, rows(), triples)
+    (store.path / "heads.txt").write_text("".join(f"{head}\n" for head in UNSEEN[:2]))
+    work = replace_direct(work, relations=["xWant"])
+    graph = choose(work, store)
+    assert [(t.head, t.relation) for t in graph.written] == [(head, "xWant") for head in UNSEEN[:2]]
+    assert "5 triples in graph/ are about heads or relations that are not asked for any more." in graph.notes
+
+
+def replace_direct(work: Workspace, **direct: Any) -> Workspace:
+    section = {**work.config.model_dump(mode="json")["direct"], **direct}
+    return Workspace(parse_config({"direct": section}), work.directory)
+
+
+def judged(store: TripleStore, good: Sequence[str], slice_: Any = "audit") -> None:
+    """People judge every triple, drawn at random."""
+    decided = [Decision(t.id, "accept" if t.tail in good else "reject", "ann", slice=slice_) for t in store.triples()]
+    store.decide(decided)
+
+
+def test_the_critic_is_measured_on_a_random_slice_of_the_graph_itself(tmp_path: Path) -> None:
+    tails = (*GOOD[:2], *BAD[:2])
+    many = [f"PersonX {verb} the {thing}" for verb in ("eats", "sees", "draws") for thing in ("moon", "soup", "door")]
+    triples = [Triple(head, "xWant", tail) for head in [*many, *UNSEEN] for tail in tails]
+    work, store = place_of(tmp_path, rows(), triples)
+    assert choose(work, store).reviewed is None
+    judged(store, GOOD, "queue")
+    assert choose(work, store).reviewed is None, "what was doubtful is no fair sample"
+    judged(store, GOOD[1:])
+    graph = choose(work, store)
+    found = graph.reviewed
+    assert found is not None
+    assert (found["n"], found["before"]["count"], found["known"]) == (60, 15, 0)
+    assert (found["chosen"]["kept"]["count"], found["chosen"]["precision"]["count"]) == (30, 15), (
+        "the critic's own word counts, although what people rejected does not pass"
+    )
+    assert len(graph.accepted) == 15
+
+
+def test_heads_that_the_critic_learned_about_say_nothing_of_the_graph(tmp_path: Path) -> None:
+    own = heads()
+    work, store = place_of(tmp_path, rows(), [Triple(head, "xWant", GOOD[0]) for head in [*own, *UNSEEN]])
+    judged(store, GOOD)
+    graph = choose(work, store)
+    sides = graph.critic.report["sides"]
+    assert graph.reviewed is not None
+    assert graph.reviewed["known"] == sides["train"]["heads"] + sides["validation"]["heads"]
+    assert graph.reviewed["n"] == len(UNSEEN) + sides["held_out"]["heads"]
+
+
+def test_the_part_of_a_head_in_the_critic_says_nothing_about_its_side_for_students(tmp_path: Path) -> None:
+    many = [f"PersonX does thing {n}" for n in range(600)]
+    labels = [{"head": h, "relation": "xWant", "tail": t, "label": t in GOOD} for h in many for t in (GOOD[0], BAD[0])]
+    work, _ = place_of(tmp_path, labels, [])
+    read = read_triple_labels(tmp_path / "labels.jsonl", load_schema("atomic"))
+    own, judges = divided(replace_direct(work, judge={"share": 0.4}), read, load_schema("atomic"))
+    sides = {"judge": judges, **split_labels(own, CriticSettings())}
+    for name, labelled in sides.items():
+        found = {one.group for one in labelled}
+        assert 0.68 < sum(is_learned(head, work) for head in found) / len(found) < 0.92, name

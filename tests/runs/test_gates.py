@@ -10,13 +10,16 @@ import pytest
 
 from symdistill.errors import ConfigError, DataError
 from symdistill.knowledge.base import KnowledgeBase
+from symdistill.progress import Silent
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
+from symdistill.runs.bases import check_gates
 from symdistill.runs.config import load_config, parse_config
+from symdistill.runs.directory import RunDirectory
 from symdistill.runs.grid import load_grid
 from symdistill.runs.knowing import learned_from
 from symdistill.runs.pipeline import price, run_all
-from symdistill.runs.workspace import workspace
+from symdistill.runs.workspace import Workspace, workspace
 
 pytest.importorskip("torch")
 
@@ -220,6 +223,26 @@ def test_a_gate_without_meaning_is_refused(data: dict[str, Any], says: str) -> N
     with pytest.raises(ConfigError) as caught:
         parse_config(data)
     assert says in f"{caught.value.message} {caught.value.fix}"
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize("name", ["scotd", "rl"])
+def test_a_gate_and_its_notes_that_keep_other_questions_apart_are_told(tmp_path: Path, name: str) -> None:
+    for share, told in ((0.25, 0), (0.5, 1)):
+        own = {"dev_fraction": share} if name == "rl" else {"gate": {"dev_fraction": share}}
+        method = {"name": name, "gate": "confidence", "knowledge": NESYCD, **own}
+        data = configuration(tmp_path, tmp_path, method=method, teacher={"model": "openai:x"})
+        notes = Notes()
+        check_gates(Workspace(parse_config(data), RunDirectory(tmp_path / "run"), notes))
+        assert len(notes.lines) == told
+        assert all(f"{name} keeps 0.5 " in line and "nesycd" in line and "0.25" in line for line in notes.lines)
 
 
 def test_what_a_gate_needs_is_looked_for_before_anything_is_bought(tmp_path: Path, tiny: Path) -> None:

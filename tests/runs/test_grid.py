@@ -232,12 +232,12 @@ def test_what_knows_nothing_is_not_multiplied_by_knowledge(write) -> None:
 
 
 def test_keys_that_end_alike_stand_whole_in_the_cells_they_share(write) -> None:
-    varied = "  vary: {training.max_steps: [2, 4], many.training.max_steps: [1, 3]}\n"
+    varied = "  vary: {teacher.temperature: [0, 1], many.evaluation.temperature: [0.5, 0.7]}\n"
     cells = load(write(BASE.replace("[0, 1]", "[0]") + varied)).cells
     last = [cell for cell in cells if cell.method == "many"][-1]
-    assert last.title == "many · training.max_steps 4 · many.training.max_steps 3"
-    assert dict(last.vary) == {"training.max_steps": 4, "many.training.max_steps": 3}
-    assert [cell.name for cell in cells if cell.method == "std-cot"][-1].endswith("_max-steps-4")
+    assert last.title == "many · teacher.temperature 1 · many.evaluation.temperature 0.7"
+    assert dict(last.vary) == {"teacher.temperature": 1, "many.evaluation.temperature": 0.7}
+    assert [cell.name for cell in cells if cell.method == "std-cot"][-1].endswith("_temperature-1")
 
 
 @pytest.mark.usefixtures("no_model")
@@ -486,3 +486,15 @@ def test_the_budget_is_that_of_the_grid_and_outlives_its_growth(write) -> None:
     before = load(write(BASE)).account
     assert load(write(BASE.replace("[0, 1]", "[0, 1, 2]").replace("  - zero-shot\n", ""))).account == before
     assert load(write(BASE), "teacher.temperature=0.1").account != before
+
+
+def test_a_grid_beside_a_family_says_how_seeds_are_run_then(tmp_path: Path) -> None:
+    (tmp_path / "h.txt").write_text("PersonX bakes a cake\n")
+    file = tmp_path / "g.yaml"
+    file.write_text(
+        'teacher: {model: "openai:x"}\ndirect: {heads: h.txt, relations: [xWant]}\n'
+        "student: {model: smollm2-135m}\ngrid: {seeds: [0, 1]}\n"
+    )
+    with pytest.raises(ConfigError, match="a grid is of methods") as caught:
+        load_grid(file, [], tmp_path / "grid")
+    assert "symdistill compare runs/s0 runs/s1" in caught.value.fix

@@ -275,7 +275,7 @@ def test_what_a_kill_left_out_of_order_is_put_in_order_by_the_next_start(tmp_pat
         with KnowledgeBase(path) as base:
             assert base.get(leak.id).flags == ("leaks_answer",)
             revision = base.revision
-        with mock.patch("symdistill.runs.knowing.refine", side_effect=AssertionError("nothing has changed since")):
+        with mock.patch("symdistill.runs.noting.refine", side_effect=AssertionError("nothing has changed since")):
             build_knowledge(work)
         assert json.loads((tmp_path / "run" / "knowledge.json").read_text())["refined"] == revision
 
@@ -293,7 +293,7 @@ def test_somebody_who_edits_while_it_refines_neither_ends_the_run_nor_loses_the_
     with teacher(), workspace(parse_config(configuration(tmp_path, tiny)), tmp_path / "run") as work:
         [path] = build_knowledge(work)
         a_leak(path)
-        with mock.patch("symdistill.runs.knowing.refine", interfering):
+        with mock.patch("symdistill.runs.noting.refine", interfering):
             build_knowledge(work)
     with KnowledgeBase(path) as base:
         assert [(v.by, v.item.title, v.item.flags) for v in base.history("k_leak")] == [
@@ -308,7 +308,7 @@ def test_refinement_compares_by_the_encoder_that_is_named(tmp_path: Path, tiny: 
     config = configuration(tmp_path, tiny, knowledge={"retrieval": {"embedding_model": str(encoder)}})
     with (
         teacher(),
-        mock.patch("symdistill.runs.knowing.refine", side_effect=refine) as refined,
+        mock.patch("symdistill.runs.noting.refine", side_effect=refine) as refined,
         workspace(parse_config(config), tmp_path / "run") as work,
     ):
         build_knowledge(work)

@@ -73,7 +73,7 @@ def test_a_stop_at_any_point_loses_nothing_and_buys_nothing_twice(tmp_path: Path
     places = (
         "symdistill.runs.knowing.items_from",
         "symdistill.runs.knowing.KnowledgeBase.add",
-        "symdistill.runs.knowing.refine",
+        "symdistill.runs.noting.refine",
         "symdistill.runs.knowing.KnowledgeBase.apply",
         "symdistill.runs.knowing.write_json",
     )

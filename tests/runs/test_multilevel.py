@@ -14,23 +14,19 @@ from typing import Any
 import pytest
 
 from symdistill.errors import ConfigError, DataError, SymdistillError
-from symdistill.evaluation.statistics import wilson
-from symdistill.models.scripted import ScriptedModel
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import load_config, parse_config
-from symdistill.runs.directory import RunDirectory
-from symdistill.runs.families import check_family, price_family
+from symdistill.runs.families import price_family
 from symdistill.runs.multilevel_inputs import read_sources
 from symdistill.runs.pipeline import run_all
-from symdistill.runs.workspace import Workspace
 from symdistill.sampling.store import ResponseStore
 
 pytest.importorskip("torch")
 
 from pages import Page
 from reinforced import students
-from rounds import fluke, improving, lineage, pair_row, question, sum_right, sum_wrong, sums, write_rows
+from rounds import improving, lineage, pair_row, question, sum_right, sum_wrong, sums, teacher, write_rows
 from tiny import save_tiny
 
 SERVED = {"model": "openai:any", "base_url": "http://x/v1"}
@@ -61,7 +57,7 @@ def test_each_round_writes_about_inputs_of_its_own_and_learns_what_is_kept(
     told = run.metrics
     assert (told["family"], told["stopped"], told["audited_by"]) == ("multilevel", "rounds", "the inputs' gold answers")
     assert [one["writer"] for one in told["rounds"]] == ["file seeds.jsonl", "student 1", "student 2"]
-    assert [one["inputs"] for one in told["rounds"]] == [10, 20, 20]
+    assert [one["inputs"] for one in told["rounds"]] == [10, 16, 16]
     rows = lineage(run.directory.path)
     by_round = [{row["input_id"] for row in rows if row["round"] == number} for number in range(3)]
     assert not by_round[0] & by_round[1] | by_round[1] & by_round[2] | by_round[0] & by_round[2]
@@ -69,13 +65,13 @@ def test_each_round_writes_about_inputs_of_its_own_and_learns_what_is_kept(
     assert [one["learned"] for one in told["rounds"]] == [len(some) for some in kept]
     assert card(run, "rounds", "student-1")["examples"] == len(kept[0])
     assert card(run, "rounds", "student-2")["examples"] == len(kept[0]) + len(kept[1])
-    assert len(asked) == len({request.key for request in asked}) == 40, "each input once"
+    assert len(asked) == len({request.key for request in asked}) == 48, "each input of a round once, the others twice"
 
 
 def test_lineage_says_where_everything_is_from(finished: tuple[FinishedRun, list[Request]]) -> None:
     run = finished[0]
     rows = {row["id"]: row for row in lineage(run.directory.path)}
-    assert len(rows) == 50
+    assert len(rows) == 42
     with ResponseStore(run.directory.store) as store:
         for row in rows.values():
             if row["round"]:
@@ -108,7 +104,7 @@ def test_the_best_student_is_the_run_s_and_the_report_is_whole(finished: tuple[F
     run = finished[0]
     chosen = run.metrics["chosen"]
     assert card(run, "student")["weights_sha256"] == card(run, "rounds", f"student-{chosen}")["weights_sha256"]
-    accuracies = [one["accuracy"] for one in run.metrics["rounds"][1:]]
+    accuracies = [one["deciding"]["right"] for one in run.metrics["students"]]
     assert accuracies[chosen - 1] == max(accuracies)
     page = Page(run.report.read_text())
     assert "No round used an input of an earlier one." in page.text
@@ -151,30 +147,10 @@ def test_what_was_kept_can_begin_another_run(
     assert not used & {one.text for some in sources.rounds for one in some}
 
 
-def test_a_critic_that_is_pleased_while_the_audit_is_not_ends_the_rounds(
-    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from symdistill.curation.pairs import Scorer
-    from symdistill.runs import multilevel_judges
-
-    def pleased(one: Any) -> Scorer:
-        """What is kept has the same score in both rounds; what was written has not."""
-        return Scorer(lambda pairs: [0.9 if p.round or int(p.id[2:]) % 2 else 0.1 for p in pairs], 0.5)
-
-    monkeypatch.setattr(multilevel_judges, "scorer_of", pleased)
-    (tmp_path / "critic").mkdir()
-    section = {"filters": [{"name": "critic", "path": str(tmp_path / "critic")}], "rounds": 3}
-    with students(lambda student, request: fluke(request)):
-        run = run_all(parse_config(sums(tmp_path, tiny, multilevel=section)), tmp_path / "run")
-    assert (run.metrics["stopped"], len(run.metrics["rounds"])) == ("drift", 2)
-    assert [one["score"] for one in run.metrics["rounds"]] == pytest.approx([0.5, 0.9])
-    assert "learning to please a critic" in Page(run.report.read_text()).text
-
-
 @pytest.mark.parametrize(
     ("changes", "script", "stopped", "rounds"),
     [
-        ({"stop": {"max_items": 30}}, sum_right, "items", 2),
+        ({"stop": {"max_items": 26}}, sum_right, "items", 2),
         ({"stop": {"min_novelty": 1.0}}, sum_right, "novelty", 2),
         ({"rounds": 5}, sum_wrong, "nothing kept", 2),
         ({"audit": None, "train_from": "previous", "learn": "last"}, sum_right, "rounds", 3),
@@ -199,13 +175,6 @@ def test_round_0_that_keeps_nothing_says_why(tmp_path: Path, tiny: Path) -> None
     with students(), pytest.raises(DataError, match=r"keeps none of 10 outputs .*length 10"):
         run_all(parse_config(sums(tmp_path, tiny, multilevel=section)), tmp_path / "run")
     assert (tmp_path / "run" / "lineage.jsonl").exists()
-
-
-def teacher(script: Any, monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
-    model = ScriptedModel(script, name="scripted")
-    monkeypatch.setattr("symdistill.runs.multilevel.load_teacher", lambda settings: model)
-    monkeypatch.setattr("symdistill.runs.multilevel_judges.load_teacher", lambda settings: model)
-    return model
 
 
 def test_a_teacher_writes_round_0_and_is_shown_pairs(
@@ -237,7 +206,7 @@ def test_invented_texts_are_drawn_from_seeds_and_from_what_was_kept(
 ) -> None:
     words = ["river", "lake", "poem", "song", "list", "table", "horse", "train", "bread", "stone", "cloud", "wheel"]
     words += ["glass", "paper", "clock", "chair"]
-    seeds = write_rows(tmp_path / "texts.jsonl", [{"text": f"Name one {w} you like best."} for w in words[:5]])
+    seeds = write_rows(tmp_path / "texts.jsonl", [{"text": f"Name one {w} you like best."} for w in words[:6]])
     count = 0
 
     def new(request: Request) -> str:
@@ -270,52 +239,13 @@ def test_invented_texts_are_drawn_from_seeds_and_from_what_was_kept(
     assert first["dropped"] == {"similarity": 2}
     assert first["novelty"]["new_outputs"] == first["learned"]
     assert run.metrics["audited_by"] == "the model openai:any (the teacher itself), asked: Is it a task?"
+    assert [run.metrics["students"][0][half]["n"] for half in ("deciding", "reported")] == [2, 1]
     rows = lineage(run.directory.path)
     assert (first["graded_before"], first["right_before"]) == (2, 2)
     own = {row["id"] for row in rows if row["round"] == 0 and row["kept"] and row["slice"] == "learn"}
     assert all(len(own & set(row["shown"])) == 1 for row in rows if row["round"] == 1)
     assert all(row["output"].startswith(("Explain", "Name")) for row in rows)
     assert second["writer"] == "student 1"
-
-
-def test_people_s_labels_are_taken_up_when_they_come(tmp_path: Path, tiny: Path) -> None:
-    labels = tmp_path / "labels.jsonl"
-    section = {"audit": {"by": "labels", "labels": str(labels), "fraction": 0.25}, "rounds": 1}
-    config = parse_config(sums(tmp_path, tiny, multilevel=section))
-    with students(improving):
-        assert "no labels yet at" in check_family(Workspace(config, RunDirectory(tmp_path / "run")))
-        run = run_all(config, tmp_path / "run")
-        assert [one["graded_before"] for one in run.metrics["rounds"]] == [0, 0]
-        rows = [json.loads(line) for line in (tmp_path / "run" / "audit.jsonl").read_text().splitlines()]
-        assert {row["label"] for row in rows} == {None}
-        write_rows(labels, [{**row, "label": "accept"} for row in rows])
-    with students() as asked:
-        again = run_all(config, tmp_path / "run")
-    assert not any(model.requests for model in asked)
-    assert [one["accuracy"] for one in again.metrics["rounds"]] == [1.0, 1.0]
-
-
-def test_a_model_that_grades_is_priced_before_it_is_asked(
-    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    grading = teacher(lambda request: "Yes.", monkeypatch)
-    price = {"input": 1.0, "output": 10.0}
-    audit = {"by": "model", "question": "Is it right?", "fraction": 0.25, "auditor": {**SERVED, "price": price}}
-    config = parse_config(sums(tmp_path, tiny, multilevel={"audit": audit, "samples": 2, "rounds": 2}))
-    found = price_family(config, tmp_path / "run")
-    assert found is not None
-    assert found.planned == 2 + 2 * 2 * 5, "a quarter of ten pairs, and of twenty inputs a round with two outputs each"
-    assert found.most_usd is not None
-    assert not grading.requests
-    with students(lambda student, request: f"{sum_right(request)} {len(request.key)}"):
-        run = run_all(config, tmp_path / "run")
-    paid = json.loads(run.directory.manifest.read_text())["teacher"]
-    assert paid["replies"] == len({request.key for request in grading.requests}) <= found.planned
-    assert 0 < paid["tokens"] <= found.most_tokens
-    assert f"{paid['replies']} replies of teacher and auditor, $" in Page(run.report.read_text()).text
-    first, second = (run.metrics["rounds"][at]["intervals"]["accuracy"] for at in (0, 1))
-    assert (first["low"], first["high"]) == pytest.approx((wilson(2, 2).low, 1.0))
-    assert (second["low"], second["high"]) == pytest.approx((wilson(5, 5).low, 1.0)), "of five inputs, ten outputs"
 
 
 @pytest.mark.parametrize(
@@ -332,7 +262,7 @@ def test_a_model_that_grades_is_priced_before_it_is_asked(
         ),
         ({"multilevel": {"filters": [{"name": "critic", "path": "nowhere"}]}}, ConfigError, "no directory .*nowhere"),
         ({"multilevel": {"seeds": None}}, ConfigError, "No teacher is named"),
-        ({"multilevel": {"rounds": 30}}, DataError, "40 different inputs, and 30 rounds"),
+        ({"multilevel": {"rounds": 30}}, DataError, "32 different inputs for the rounds, 8 more .* and 30 rounds"),
         ({"multilevel": {"audit": {"by": "model", "question": "?"}}}, ConfigError, "no model is named"),
         (
             {"multilevel": {"audit": {"by": "model", "question": "?", "auditor": {"model": "recorded:nowhere"}}}},
@@ -390,46 +320,6 @@ def test_paths_of_the_section_are_taken_from_the_file_s_folder(tmp_path: Path) -
     assert section is not None
     assert section.inputs == folder / "in.jsonl"
     assert section.filters[0]["path"] == str(folder / "critic")
-
-
-def test_what_an_auditor_may_cost_is_no_part_of_what_a_run_is(tmp_path: Path, tiny: Path) -> None:
-    def identity(**auditor: Any) -> dict[str, Any]:
-        audit = {"by": "model", "question": "Is it?", "auditor": {"model": "openai:any", **auditor}}
-        return parse_config(sums(tmp_path, tiny, multilevel={"audit": audit})).identity()
-
-    assert identity(budget_usd=1.0) == identity(budget_usd=2.0, retries=1)
-    assert identity() != identity(max_tokens=3)
-
-
-def test_a_trained_critic_selects(tmp_path: Path, tiny: Path) -> None:
-    pytest.importorskip("sklearn")
-    from symdistill.training.critic import fit_critic
-    from symdistill.training.critic_labels import Labelled
-    from symdistill.training.settings import CriticSettings
-
-    labelled = [
-        Labelled((f"Add {n} and {m}.", f"{n} + {m} is {'surely' if good else 'maybe'} {n + m}."), good, f"{n}")
-        for n in range(40)
-        for m, good in ((3, True), (4, False))
-    ]
-    critic, _ = fit_critic(labelled, CriticSettings(recall=0.9))
-    critic.save(tmp_path / "critic")
-    rows = [{**pair_row(n), "output": f"{n} + {2 * n} is {'surely' if n % 2 else 'maybe'} {3 * n}."} for n in range(20)]
-    section = {
-        "seeds": str(write_rows(tmp_path / "rows.jsonl", rows)),
-        "filters": [{"name": "critic", "path": str(tmp_path / "critic"), "threshold": 0.5}],
-        "rounds": 1,
-    }
-    with students(lambda student, request: "It is maybe something."):
-        run = run_all(parse_config(sums(tmp_path, tiny, multilevel=section)), tmp_path / "run")
-    first, second = run.metrics["rounds"]
-    assert {row["id"] for row in lineage(tmp_path / "run") if row["round"] == 0 and row["kept"]} == {
-        f"0-{n}" for n in range(1, 20, 2)
-    }
-    assert (first["kept"], first["scored_by"], run.metrics["stopped"]) == (10, "critic", "nothing kept")
-    scores = [row["scores"]["critic"] for row in lineage(tmp_path / "run") if row["round"] == 0]
-    assert first["score"] == pytest.approx(sum(scores) / 20, abs=1e-5), "of all that was written"
-    assert second["dropped"]["critic"] == second["generated"]
 
 
 @pytest.mark.slow

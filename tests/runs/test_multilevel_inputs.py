@@ -95,7 +95,7 @@ def test_what_the_teacher_is_shown_is_no_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("texts", "per_round"), [(5, 2), (3, None)])
 def test_too_few_inputs_are_said_before_anything_is_asked(tmp_path: Path, texts: int, per_round: int | None) -> None:
     path = write(tmp_path / "in.jsonl", [{"text": f"Sentence {n}."} for n in range(texts)])
-    with pytest.raises(DataError, match=f"holds {texts} different inputs, and 3 rounds of 2 need 6"):
+    with pytest.raises(DataError, match=f"holds {texts} different inputs for the rounds, and 3 rounds of 2 need 6"):
         read_sources(section(inputs=path, rounds=2, per_round=per_round), 0)
 
 
@@ -164,3 +164,29 @@ def test_a_round_with_inputs_of_another_is_refused() -> None:
     one = (Input("a", "One."),)
     with pytest.raises(DataError, match="earlier round"):
         inputs_of_round(section(inputs="x", rounds=1), Sources(rounds=(one, one)), 1, [], list(one), 0)
+
+
+def test_inputs_for_every_student_are_in_no_round_and_half_of_them_decides(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.jsonl", [{"id": f"s{n}", "text": f"Sentence {n}."} for n in range(50)])
+    wanted = section(inputs=path, rounds=1, audit={"by": "model", "question": "?", "fixed": 0.2})
+    sources = read_sources(wanted, 7)
+    assert len(sources.fixed) == 10
+    assert len(sources.deciding) == 5
+    assert sources.deciding < {one.id for one in sources.fixed}
+    assert not {one.id for one in sources.fixed} & {one.id for some in sources.rounds for one in some}
+    assert [len(some) for some in sources.rounds] == [20, 20]
+    assert "10 for every student" in sources.line
+    other = section(inputs=path, rounds=2, samples=3, audit={"by": "gold", "fixed": 0.2})
+    assert read_sources(other, 7).fixed == sources.fixed, "the same whatever the rounds are"
+    assert read_sources(section(inputs=path), 7).fixed == ()
+
+
+def test_what_every_student_is_shown_is_drawn_once_and_not_again(tmp_path: Path) -> None:
+    seeds = write(tmp_path / "in.jsonl", [{"id": f"s{n}", "text": f"Task {n}."} for n in range(6)])
+    audit = {"by": "model", "question": "?", "fixed": 0.25}
+    wanted = section(invent={"seeds": seeds, "shown": 3, "own": 0}, per_round=8, rounds=1, audit=audit)
+    sources = read_sources(wanted, 0)
+    assert len(sources.fixed) == 4
+    drawn = {frozenset(one.shown) for one in inputs_of_round(wanted, sources, 0, [], [], 0)}
+    assert len(drawn) == 8
+    assert not drawn & {frozenset(one.shown) for one in sources.fixed}

@@ -291,6 +291,35 @@ def save_critic(place: Path) -> Path:
     return place
 
 
+def test_a_critic_reads_the_replies_of_a_round_together(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from symdistill.training.critic import Critic
+
+    batches: list[int] = []
+    probabilities = Critic.probabilities
+
+    def counted(self: Critic, texts: Any) -> Any:
+        batches.append(len(texts))
+        return probabilities(self, texts)
+
+    monkeypatch.setattr(Critic, "probabilities", counted)
+    rl = {"rounds": 1, "critic": str(save_critic(tmp_path / "critic")), "reward": {"critic": 1.0}}
+    batches.clear()
+    with students(half):
+        run_all(parse_config(with_rl(tmp_path, tiny, **rl)), tmp_path / "run")
+    assert len(batches) == 2, "once a student"
+    assert batches[0] == 27
+
+
+def test_a_step_of_grpo_that_asks_more_questions_than_there_are_is_refused_at_once(tmp_path: Path, tiny: Path) -> None:
+    rl = {"algorithm": "grpo", "samples": 2, "training": {"gradient_accumulation_steps": 5}}
+    with pytest.raises(ConfigError, match="One step of rl asks 20 questions, and there are 9"), students() as asked:
+        run_all(parse_config(with_rl(tmp_path, tiny, **rl)), tmp_path / "run")
+    assert not asked
+    assert not (tmp_path / "run" / "rounds").exists(), "before student 0 is trained"
+
+
 def test_a_critic_adds_to_right_replies_alone(tmp_path: Path, tiny: Path) -> None:
     save_critic(tmp_path / "critic")
 

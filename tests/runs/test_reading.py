@@ -17,6 +17,7 @@ from symdistill.errors import ConfigError, DataError, SymdistillError
 from symdistill.progress import Silent
 from symdistill.runs.apart import set_apart
 from symdistill.runs.api import FinishedRun
+from symdistill.runs.commons import Commons
 from symdistill.runs.config import parse_config
 from symdistill.runs.grid_directory import read_together
 from symdistill.runs.learning import material_for
@@ -177,6 +178,33 @@ def test_another_reranker_needs_no_other_student(tmp_path: Path, tiny: Path) -> 
     told = json.loads(finished.directory.retrieval("kard").read_text())
     assert (told["reranker"]["interaction"], told["candidates"]) == ("bi-encoder", 4)
     assert [row["k"] for row in told["recall"]] == [1, 2], "no more than the candidates can be reranked"
+
+
+def test_what_a_reranker_learned_is_one_thing_and_its_mix_with_bm25_another(tmp_path: Path, tiny: Path) -> None:
+    """Two methods that mix otherwise share what was learned; a mix that is changed later asks for no training."""
+    config = settings(tmp_path, tiny)
+    kard = config.pop("method")
+    config["methods"] = [{**kard, "label": "a"}, {**kard, "label": "b", "reranking": {**FEW, "lexical": 0}}]
+    run = run_all(parse_config(config), tmp_path / "run").directory
+    weights = [next(run.reranker(label).glob("*.safetensors")).stat() for label in "ab"]
+    assert weights[0].st_ino == weights[1].st_ino
+    config["methods"][1]["reranking"] = {**FEW, "lexical": 0.5}
+    run_all(parse_config(config), tmp_path / "run")
+    assert next(run.reranker("b").glob("*.safetensors")).stat().st_mtime_ns == weights[0].st_mtime_ns
+    cards = [json.loads((run.reranker(label) / "reranker.json").read_text()) for label in "ab"]
+    assert [card["lexical"] for card in cards] == [0.1, 0.5]
+    assert cards[0]["fingerprint"] == cards[1]["fingerprint"]
+    assert json.loads(run.retrieval("b").read_text())["reranker"]["lexical"] == 0.5, "recall is measured anew"
+
+
+def test_the_cells_of_a_grid_share_a_reranker(tmp_path: Path, tiny: Path) -> None:
+    commons = Commons(tmp_path, "account")
+    config = settings(tmp_path, tiny)
+    for name, label in (("a", "kard"), ("b", "other")):
+        config["method"]["label"] = label
+        run_all(parse_config(config), tmp_path / "cells" / name, commons=commons)
+    places = [tmp_path / "cells" / "a" / "rerankers" / "kard", tmp_path / "cells" / "b" / "rerankers" / "other"]
+    assert len({next(place.glob("*.safetensors")).stat().st_ino for place in places}) == 1
 
 
 def test_a_changed_corpus_is_read_anew_and_trains_anew(tmp_path: Path, tiny: Path) -> None:

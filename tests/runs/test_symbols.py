@@ -138,6 +138,9 @@ def test_measures_hold_fidelity_completeness_control_and_edits(finished: tuple[F
     assert {one["model"] for one in told["agreements"]} == {
         *("teacher", "label-only", "teacher-labels", "std-cot", "rules", "kb-student", "kb-flipped")
     }
+    assert all(one["fidelity"]["n"] == 20 for one in told["agreements"]), "a reply without an answer disagrees"
+    pairs = {(one["student"], one["against"]) for one in told["followings"]}
+    assert pairs == {("kb-student", other) for other in ("label-only", "teacher-labels", "std-cot")}
     rules = next(one for one in told["agreements"] if one["model"] == "rules")
     assert rules["fidelity"] == rules["control"]["agreement"], "a tree speaks about every input"
     assert rules["control"]["agreement"]["low"] > rules["control"]["high"] or rules["control"]["p"] < 0.01

@@ -16,7 +16,7 @@ from symdistill.evaluation.reliability import auroc
 from symdistill.knowledge.triples import Triple, load_schema
 from symdistill.knowledge.triples.review import Decision
 from symdistill.students.settings import StudentSettings
-from symdistill.training.critic import Critic, fit_critic, platt, threshold_for
+from symdistill.training.critic import Critic, digest_of, fit_critic, platt, threshold_for
 from symdistill.training.critic_features import word_rows
 from symdistill.training.critic_labels import (
     Labelled,
@@ -67,7 +67,14 @@ def test_a_critic_tells_good_from_bad_and_is_the_same_when_it_is_loaded(kind: st
     assert np.array(right)[passed].mean() > enough, "of heads never seen, hardly anything bad passes"
     good = critic.probabilities(texts(GOOD))
     critic.save(tmp_path / "critic")
-    assert {path.name for path in (tmp_path / "critic").iterdir()} == {"critic.json", "weights.npz"}
+    assert {path.name for path in (tmp_path / "critic").iterdir()} == {
+        "critic.json",
+        "weights.npz",
+        "learned.json",
+    }
+    known = {digest_of(one.text) for side in ("train", "validation") for one in sides[side]}
+    assert known == Critic.load(tmp_path / "critic").learned
+    assert not known & {digest_of(one.text) for one in held_out}, "those that judge it are not known to it"
     assert critic.probabilities(["a plain text", ("one", "other")]).shape == (2,), "whatever it was trained on"
     again = Critic.load(tmp_path / "critic")
     assert again.threshold == critic.threshold
@@ -254,6 +261,20 @@ def wordy_threshold(place: Path) -> None:
     (place / "critic.json").write_text(json.dumps({**card, "threshold": "high"}))
 
 
+def no_number(place: Path) -> None:
+    card = json.loads((place / "critic.json").read_text())
+    (place / "critic.json").write_text(json.dumps({**card, "threshold": float("nan")}))
+
+
+def odd_layers(place: Path) -> None:
+    card = json.loads((place / "critic.json").read_text())
+    (place / "critic.json").write_text(json.dumps({**card, "layers": "first"}))
+
+
+def square_weights(place: Path) -> None:
+    np.savez_compressed(place / "weights.npz", weights=np.zeros((4, 4)))
+
+
 def cut_weights(place: Path) -> None:
     (place / "weights.npz").write_bytes((place / "weights.npz").read_bytes()[:50])
 
@@ -266,7 +287,10 @@ def no_card(place: Path) -> None:
     "harm, said",
     [
         (damaged_card, "another version"),
-        (wordy_threshold, "value of the wrong kind"),
+        (wordy_threshold, "a number that is none"),
+        (no_number, "a number that is none"),
+        (odd_layers, "value of the wrong kind"),
+        (square_weights, "no row of weights"),
         (cut_weights, "is damaged"),
         (no_card, "There is no critic in"),
     ],
@@ -277,6 +301,27 @@ def test_a_critic_that_cannot_be_read_is_an_error_in_words(harm, said: str, tmp_
     harm(tmp_path / "critic")
     with pytest.raises(DataError, match=said):
         Critic.load(tmp_path / "critic")
+
+
+def test_a_critic_with_weights_for_other_features_says_so(tmp_path: Path) -> None:
+    critic, _ = fit_critic(labels(tmp_path), CriticSettings())
+    critic.save(tmp_path / "critic")
+    np.savez_compressed(tmp_path / "critic" / "weights.npz", weights=np.zeros(10))
+    with pytest.raises(DataError, match="10 weights for 65,536 features"):
+        Critic.load(tmp_path / "critic").probabilities(["a text"])
+
+
+def test_what_people_said_of_a_run_s_rounds_can_train_a_critic(tmp_path: Path) -> None:
+    lines = [
+        {"input": "A long text.", "output": "A text.", "label": "yes", "slice": "round"},
+        {"input": "A long text.", "output": "A tale.", "label": "no"},
+        {"input": "A long text.", "output": "Nobody has said.", "label": None},
+    ]
+    found = read_labels(write_rows(tmp_path / "audit.jsonl", lines), load_schema("atomic"))
+    assert [(one.text, one.good) for one in found] == [
+        (("A long text.", "A text."), True),
+        (("A long text.", "A tale."), False),
+    ]
 
 
 def test_a_critic_refuses_other_weights_than_it_was_trained_with(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_what_is_too_long_is_missing_in_its_phase_alone(tmp_path: Path) -> None:
     long = replace(phased()[0], prompt=(replace(phased()[0].prompt[-1], content="y" * 400),))
     watch = Watch()
     result, _ = run(tmp_path, examples=[*phased(), long], settings={**PHASES, "max_length": 200}, progress=watch)
-    assert (result.dropped_too_long, result.examples) == (1, 30)
+    assert (result.dropped_too_long, result.examples) == (1, 10), "of each step, not of all together"
     assert "1 of step 1 of the curriculum" in "\n".join(watch.notes)
     with pytest.raises(TrainingError, match="step 1 of the curriculum"):
         encode_examples(tiny_student().format, [long, *(e for e in phased() if e.phase)], 200)
@@ -142,7 +142,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any, Wat
 
 def test_phases_are_one_training(whole: tuple[Path, Any, Any, Watch]) -> None:
     place, result, student, watch = whole
-    assert (result.steps, result.epochs, result.examples) == (12, 6.0, 30)
+    assert (result.steps, result.epochs, result.examples) == (12, 6.0, 10)
     rates = [row["learning_rate"] for row in lines(place)]
     assert max(rates) == rates[2], "one warm-up"
     assert all(a > b for a, b in pairwise(rates[2:])), "one cosine over all phases"

@@ -14,6 +14,8 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from planted import questions, save_word_encoder, save_word_student, write_corpus
 from symdistill.errors import DataError, TrainingError
@@ -289,6 +291,27 @@ def test_stopped_it_goes_on_from_the_last_whole_epoch_and_ends_the_same(
     shown, bm25 = [index[i] for i in range(8)], np.arange(8.0)
     assert np.allclose(parts.scores(query, shown, bm25), whole.scores(query, shown, bm25), atol=1e-5)
     assert not kept.exists()
+
+
+def test_what_the_first_epochs_took_is_counted_when_it_goes_on(
+    tmp_path: Path, index: PassageIndex, student: RankerBase, cases: list[RankingCase]
+) -> None:
+    checkpoint = tmp_path / "c.safetensors"
+
+    def train(progress: StopsAfter | None = None) -> Reranker:
+        settings = RerankerSettings(num_epochs=3, batch_size=8)
+        options = {"fingerprint": "a", "checkpoint": checkpoint, "mix": alone, "progress": progress}
+        return train_reranker(
+            cases[:16], index.__getitem__, student, "late-interaction", settings, tmp_path / "r", **options
+        )
+
+    with pytest.raises(Stop):
+        train(StopsAfter(3))
+    with safe_open(checkpoint, framework="pt") as file:
+        told, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert float(told["seconds"]) > 0
+    save_file(tensors, checkpoint, metadata={**told, "seconds": "1000.0"})
+    assert 1000 < train().card["seconds"] < 1000 + 120
 
 
 def test_a_checkpoint_that_cannot_be_read_costs_its_epochs_alone(

@@ -108,7 +108,13 @@ def _join(paths: list[Path], output: Path | None, baseline: str | None) -> None:
     """Compare what is finished."""
     from symdistill.runs.grid_directory import is_grid
     from symdistill.runs.grid_pipeline import join
+    from symdistill.runs.joining import family_of, join_family
 
+    if family_of(paths[0]) is not None:
+        if output is not None or baseline is not None:
+            raise ConfigError("--output and --baseline are about runs of methods.", "Leave them out.")
+        show_table(join_family(paths))
+        return
     alone = paths[0] if len(paths) == 1 and is_grid(paths[0]) else None
     _show(join(paths, output or alone, baseline=baseline))
 

@@ -266,7 +266,7 @@ class Sieve:
         faults: dict[int, tuple[str, str]] = {}
         scores: dict[int, dict[str, float]] = {}
         for at, pair in enumerate(pairs):
-            if said := _unusable(pair):
+            if said := unusable(pair):
                 faults[at] = said
         for one in self._filters:
             self._apply(one, pairs, faults, scores)
@@ -339,7 +339,8 @@ def _unscaled(match: re.Match[str]) -> str:
     return format(Decimal(match[1].replace(",", "")) * _SCALES[match[2].lower()], "f")
 
 
-def _unusable(pair: Pair) -> tuple[str, str] | None:
+def unusable(pair: Pair) -> tuple[str, str] | None:
+    """Why an output is no whole text, whatever it says: the reason and, in words, what is wrong."""
     if pair.cut:
         return "cut", "the reply was cut before its end"
     if not rouge_words(pair.output):

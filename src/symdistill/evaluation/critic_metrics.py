@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symdistill.evaluation.graph_metrics import FEWEST_HEADS, Share, share
+from symdistill.evaluation.graph_metrics import Share, share
+from symdistill.evaluation.heads import Heads, share_of
 from symdistill.evaluation.reliability import (
     Bin,
     auroc,
@@ -19,12 +20,11 @@ from symdistill.evaluation.reliability import (
     reliability,
 )
 
-_RESAMPLES = 4_000
-
 
 @dataclass(frozen=True, slots=True)
 class Passed:
     """What a threshold does: of all texts `kept` pass; `precision` of those are good, which are `recall` of all good.
+    The intervals of these two take texts about one head as alike.
 
     `gain` is that precision minus the share of good ones before (None: nothing passed), with its 95% interval (None:
     nothing passed, or there are fewer than `FEWEST_HEADS`): heads are drawn anew with all their texts, since texts
@@ -86,17 +86,14 @@ def critic_figures(
     if not len(probabilities) == len(good) == len(groups) or not len(good):
         raise ValueError("probabilities, labels and heads of the same texts are wanted, one at least")
     said, right = np.asarray(probabilities, dtype=np.float64), np.asarray(good, dtype=bool)
-    names = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    heads = np.array([names[group] for group in groups], dtype=np.int64)
-    even = np.full(len(names), 1 / len(names))
-    draws = np.random.default_rng(seed).multinomial(len(names), even, size=_RESAMPLES).astype(np.int32)
+    heads = Heads(groups, seed)
     bins = reliability(list(said), list(right))
     return CriticFigures(
         n=len(right),
-        heads=len(names),
-        before=share(int(right.sum()), len(right)),
-        chosen=_passed(said, right, threshold, heads, draws),
-        others=tuple(_passed(said, right, other, heads, draws) for other in others),
+        heads=heads.count,
+        before=share_of(right.tolist(), groups),
+        chosen=_passed(said, right, threshold, groups, heads),
+        others=tuple(_passed(said, right, other, groups, heads) for other in others),
         auroc=auroc(list(said), list(right)),
         brier=brier(list(said), list(right)),
         ece=calibration_error(bins),
@@ -109,28 +106,30 @@ def _passed(
     said: NDArray[np.float64],
     right: NDArray[np.bool_],
     threshold: float,
-    heads: NDArray[np.int64],
-    draws: NDArray[np.int32],
+    groups: Sequence[str],
+    heads: Heads,
 ) -> Passed:
     passes = said >= threshold
     kept, hits = int(passes.sum()), int((passes & right).sum())
     gain = low = high = None
     if kept:
         gain = hits / kept - float(right.mean())
-    if kept and draws.shape[1] >= FEWEST_HEADS:
-        facts = np.column_stack([passes & right, passes, right, np.ones_like(right)]).astype(np.int32)
-        of_heads = np.zeros((draws.shape[1], 4), dtype=np.int32)
-        np.add.at(of_heads, heads, facts)
-        counted = draws @ of_heads
+        facts = np.column_stack([passes & right, passes, right, np.ones_like(right)]).astype(np.float64)
+        counted = heads.drawn @ heads.sums(facts)
         counted = counted[counted[:, 1] > 0]
-        gains = counted[:, 0] / counted[:, 1] - counted[:, 2] / counted[:, 3]
-        low, high = (float(end) for end in np.quantile(gains, [0.025, 0.975]))
+        if found := heads.interval(counted[:, 0] / counted[:, 1] - counted[:, 2] / counted[:, 3]):
+            low, high = found.low, found.high
     return Passed(
         threshold=threshold,
         kept=share(kept, len(right)),
-        precision=share(hits, kept),
-        recall=share(hits, int(right.sum())),
+        precision=_among(right, passes, groups),
+        recall=_among(passes, right, groups),
         gain=gain,
         gain_low=low,
         gain_high=high,
     )
+
+
+def _among(verdicts: NDArray[np.bool_], chosen: NDArray[np.bool_], groups: Sequence[str]) -> Share:
+    """The share of true ones among those chosen."""
+    return share_of(verdicts[chosen].tolist(), [group for group, yes in zip(groups, chosen, strict=True) if yes])

@@ -2,22 +2,24 @@
 reference triples, and how far what they write is skewed beside what they learned from.
 
 All students answer the same heads and relations, none of which they learned about. Intervals are of 95% and from
-drawing heads anew with all that is about them, since rows of one head are alike.
+drawing heads anew with all that is about them, since rows of one head are alike (`evaluation.heads`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from symdistill.curation.rouge import rouge_l
 from symdistill.evaluation.graph_metrics import FEWEST_HEADS, distinct_n
+from symdistill.evaluation.heads import Heads, share_of
+from symdistill.evaluation.statistics import holm
 from symdistill.knowledge.triples.normalise import normal
 
-_RESAMPLES = 4_000
+_LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,20 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The mean of `first` minus that of `second` in one measure, over the same rows."""
+    """The mean of `first` minus that of `second` in one measure, over the same rows. `p` is two-sided, by Student's t
+    over heads, `adjusted` the same by Holm for all differences that are told together; None of too few heads."""
 
     measure: str
     first: str
     second: str
     mean: Mean
+    p: float | None = None
+    adjusted: float | None = None
 
     @property
     def shown(self) -> bool:
-        """Whether there is an interval and it excludes 0."""
-        low, high = self.mean.low, self.mean.high
-        return low is not None and high is not None and (low > 0 or high < 0)
+        """Whether it is more than chance, told with all the others."""
+        return self.adjusted is not None and self.adjusted < _LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +73,23 @@ class Completed:
 
 
 def mean_of(values: Sequence[float], heads: Sequence[str], seed: int = 0) -> Mean | None:
-    """The mean of values with an interval from drawing their heads anew; None of nothing.
-
-    Of fewer than `FEWEST_HEADS` there is no interval: drawing them anew says next to nothing about heads that are not
-    among them, and of a single one it says that nothing varies.
-    """
+    """The mean of values with an interval from drawing their heads anew; None of nothing."""
     if not len(values):
         return None
-    names = {head: number for number, head in enumerate(dict.fromkeys(heads))}
-    if len(names) < FEWEST_HEADS:
-        return Mean(float(np.mean(values)), None, None, len(values), len(names))
-    places = [names[head] for head in heads]
-    sums, counts = np.bincount(places, weights=values), np.bincount(places)
-    even = np.full(len(names), 1 / len(names))
-    drawn = np.random.default_rng(seed).multinomial(len(names), even, size=_RESAMPLES)
-    low, high = np.quantile((drawn @ sums) / (drawn @ counts), [0.025, 0.975])
-    return Mean(float(np.mean(values)), float(low), float(high), len(values), len(names))
+    about, rows = Heads(heads, seed), np.asarray(values, dtype=np.float64)
+    found = about.interval((about.drawn @ about.sums(rows)) / (about.drawn @ about.sums(np.ones_like(rows))))
+    low, high = (found.low, found.high) if found else (None, None)
+    return Mean(float(rows.mean()), low, high, len(rows), about.count)
+
+
+def share_mean(verdicts: Sequence[bool], heads: Sequence[str]) -> Mean | None:
+    """A share with an interval that takes verdicts about one head as alike, and is no point where all are the same;
+    None of nothing, and no interval of fewer heads than `FEWEST_HEADS`."""
+    if not len(verdicts):
+        return None
+    found, count = share_of(verdicts, heads), len(set(heads))
+    low, high = (None, None) if count < FEWEST_HEADS else (found.low, found.high)
+    return Mean(found.value, low, high, found.n, count)
 
 
 def differences(
@@ -94,15 +99,21 @@ def differences(
     pairs: Sequence[tuple[str, str]],
     seed: int = 0,
 ) -> list[Difference]:
-    """Of each two students named in `pairs` the difference in one measure, on the same rows."""
+    """Of each two students named in `pairs` the difference in one measure, on the same rows; not yet adjusted."""
     found = []
     for first, second in pairs:
         if first in values and second in values:
             gaps = np.asarray(values[first], dtype=float) - np.asarray(values[second], dtype=float)
             mean = mean_of(gaps.tolist(), heads, seed)
             if mean is not None:
-                found.append(Difference(measure, first, second, mean))
+                found.append(Difference(measure, first, second, mean, Heads(heads, seed).p(gaps)))
     return found
+
+
+def together(found: Sequence[Difference]) -> list[Difference]:
+    """Differences that are told together, each with its p adjusted for all of them."""
+    adjusted = iter(holm([one.p for one in found if one.p is not None]))
+    return [one if one.p is None else replace(one, adjusted=next(adjusted)) for one in found]
 
 
 def shares_by(names: Sequence[str]) -> dict[str, float]:

@@ -24,7 +24,8 @@ class CellResult:
     concern it, by their dotted keys. `evidence` has an entry for each decoding, and one for the teacher where it was
     asked. `train_tasks` are the tasks it learned from, None where that is not known. Seconds are those of every
     training that the method needed, `teacher_usd` and `teacher_tokens` those of the replies it learned from, whoever
-    bought them. `recipe` is the content key of all its settings but the seeds, None where that is not known.
+    bought them. `recipe` is the content key of all its settings but the seeds, `weights` the hash of the
+    student's weights; None where that is not known.
     """
 
     name: str
@@ -42,6 +43,7 @@ class CellResult:
     teacher_usd: float | None = None
     teacher_tokens: float | None = None
     recipe: str | None = None
+    weights: str | None = None
 
     @property
     def setting(self) -> tuple[object, ...]:
@@ -156,7 +158,7 @@ class ArmMaker:
         empty: Arm,
         evidence: Sequence[RunEvidence],
         cells: Sequence[CellResult],
-        others: Sequence[Verdicts] = (),
+        others: Sequence[Sequence[Verdicts]] = (),
     ) -> Arm:
         """`empty` with what these seeds answered; one seed alone takes from `others` how much another may change."""
         seeds = tuple(cell.seed for cell in cells) or (None,)
@@ -177,7 +179,7 @@ class ArmMaker:
             parse_rate=_mean([row.parse_rate for row in rows]),
             costs=_costs(rows, cells),
             known=known,
-            luck=luck_of(part.others),
+            luck=part.luck(),
         )
 
     def _of(self, part: _Part, wanted: Callable[[str], bool]) -> Pooled | None:
@@ -213,15 +215,19 @@ class ArmMaker:
 
 @dataclass(frozen=True)
 class _Part:
-    """The verdicts of an arm, and those of the others that show what seeds do."""
+    """The verdicts of an arm, and those of the others that show what seeds do, by their students."""
 
     verdicts: Verdicts
-    others: Sequence[Verdicts]
+    others: Sequence[Sequence[Verdicts]]
     confidence: float
 
     def pooled(self, some: Callable[[Verdicts], Verdicts] = lambda v: v) -> Pooled:
         """The accuracy on `some` of the questions."""
-        return pooled(some(self.verdicts), self.confidence, luck_of([some(other) for other in self.others]))
+        return pooled(some(self.verdicts), self.confidence, self.luck(some))
+
+    def luck(self, some: Callable[[Verdicts], Verdicts] = lambda v: v) -> Luck | None:
+        """What the others show, on `some` of the questions."""
+        return luck_of([[some(asked) for asked in alike] for alike in self.others])
 
 
 def arms_of(cells: Sequence[CellResult], make: ArmMaker) -> list[Arm]:
@@ -243,12 +249,14 @@ def arms_of(cells: Sequence[CellResult], make: ArmMaker) -> list[Arm]:
             place = (first.method, decoding, samples, first.student, first.fraction, first.vary, len(group))
             here = [(cell, e) for cell, e in found if (e.decoding, e.samples) == (decoding, samples)]
             drafts.append((Arm(*place, errors=errors), here))
-    several: dict[tuple[object, ...], list[Verdicts]] = {}
+    several: dict[tuple[object, ...], dict[object, list[Verdicts]]] = {}
     for arm, here in drafts:
         if len(here) > 1:
-            several.setdefault((arm.student, arm.fraction), []).append(make.verdicts([e for _, e in here]))
+            students = frozenset(cell.weights or (cell.name, cell.method) for cell, _ in here)
+            panel = several.setdefault((arm.student, arm.fraction), {})
+            panel.setdefault(students, []).append(make.verdicts([e for _, e in here]))
     for arm, here in drafts:
-        others = several.get((arm.student, arm.fraction), ())
+        others = list(several.get((arm.student, arm.fraction), {}).values())
         arms.append(make.arm(arm, [e for _, e in here], [cell for cell, _ in here], others) if here else arm)
     return arms
 

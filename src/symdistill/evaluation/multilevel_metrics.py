@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from symdistill.curation.words import ngrams, squeezed, words
 from symdistill.evaluation.graph_metrics import distinct_n, vendi
-from symdistill.evaluation.statistics import Interval, wilson
+from symdistill.evaluation.statistics import Interval, mcnemar, paired_difference, wilson
 
 NGRAM = 3
 """Words of a run that novelty counts."""
@@ -92,6 +92,46 @@ class RoundFigures:
     def accuracy(self) -> float | None:
         """The share of right ones among all that was graded, before the filters."""
         return self.right_before / self.graded_before if self.graded_before else None
+
+
+@dataclass(frozen=True, slots=True)
+class StudentFigures:
+    """A student's greedy outputs to the inputs that every student is asked about: whether each is right, by input, on
+    the half that decides and on the half that is reported. Inputs nobody graded are absent."""
+
+    student: int
+    deciding: Mapping[str, bool]
+    reported: Mapping[str, bool]
+
+    @property
+    def accuracy(self) -> float | None:
+        """On the half that decides."""
+        return sum(self.deciding.values()) / len(self.deciding) if self.deciding else None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two students on the `n` reported inputs that were graded for both: the share right of `student` minus that of
+    `against`, with its 95% interval, and McNemar's exact p."""
+
+    student: int
+    against: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    n: int
+
+
+def compared(student: StudentFigures, against: StudentFigures, seed: int = 0) -> Compared | None:
+    """Two students on the half that decided nothing; None where no input was graded for both."""
+    both = [name for name in student.reported if name in against.reported]
+    if not both:
+        return None
+    first, second = ([one.reported[name] for name in both] for one in (student, against))
+    gap = paired_difference(first, second, seed=seed)
+    p = mcnemar(first, second).p
+    return Compared(student.student, against.student, gap.difference, gap.low, gap.high, p, len(both))
 
 
 def novelties(rounds: Sequence[Sequence[str]], known: Sequence[str] = ()) -> list[Novelty | None]:

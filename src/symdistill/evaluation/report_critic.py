@@ -10,12 +10,19 @@ from symdistill.evaluation.tables import Table, plain_text
 
 TOO_FEW = "(too few heads for an interval)"
 
+ONLY_ONE = (
+    "The line of the critic alone is a test: to choose among the others by these labels would take the test away from "
+    "them. For another threshold, set `recall` and label heads anew."
+)
+"""What is said beside the table of thresholds."""
+
 _SIDES = {"train": "learned from", "validation": "calibrated on", "held_out": "judged on"}
 
 
 def critic_text(report: Mapping[str, Any]) -> str:
     """The labels, the table of thresholds, calibration, and what is to be known."""
-    lines = [sides_sentence(report), plain_text(critic_table(report)), calibration_sentence(report), *report["notes"]]
+    lines = [sides_sentence(report), plain_text(critic_table(report)), ONLY_ONE]
+    lines += [calibration_sentence(report), *report["notes"]]
     return "\n".join(lines)
 
 
@@ -26,7 +33,8 @@ def critic_table(report: Mapping[str, Any]) -> Table:
     table.append(["no critic", NOTHING, "100.0%", share_text(held["before"]), NOTHING, "100.0"])
     named = [("critic", held["chosen"])]
     named += [
-        (f"at recall {100 * recall:g}%", other) for recall, other in zip(report["recalls"], held["others"], strict=True)
+        (f"at recall {100 * recall:g}%, not chosen", other)
+        for recall, other in zip(report["recalls"], held["others"], strict=True)
     ]
     for name, passed in named:
         kept = passed["kept"]

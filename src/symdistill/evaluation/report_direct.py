@@ -6,9 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, percent, points
+from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, p_value, percent, points
 from symdistill.evaluation.report import environment, write_page
-from symdistill.evaluation.report_critic import TOO_FEW, calibration_sentence, critic_table, share_text, sides_sentence
+from symdistill.evaluation.report_critic import (
+    ONLY_ONE,
+    TOO_FEW,
+    calibration_sentence,
+    critic_table,
+    gain_text,
+    share_text,
+    sides_sentence,
+)
 from symdistill.evaluation.tables import Table, plain_text
 
 _SHOWN = 30
@@ -17,7 +25,7 @@ _SHOWN = 30
 def direct_text(metrics: Mapping[str, Any]) -> str:
     """The graph, the critic, the students and what tells them apart, for a terminal."""
     parts = [
-        graph_sentence(metrics),
+        " ".join([graph_sentence(metrics), *reviewed_sentence(metrics["reviewed"])]),
         f"{sides_sentence(metrics['critic'])}\n{plain_text(critic_table(metrics['critic']))}",
         plain_text(arms_table(metrics)),
     ]
@@ -53,6 +61,7 @@ def write_direct_report(
             notes=metrics["notes"],
             graph=graph_sentence(metrics),
             critic={"sides": sides_sentence(metrics["critic"]), "table": critic_table(metrics["critic"])},
+            only_one=ONLY_ONE,
             calibration=calibration_sentence(metrics["critic"]),
             bins=bins_table(metrics["critic"]),
             judge={"sides": sides_sentence(judge), "table": critic_table(judge)} if judge else None,
@@ -84,10 +93,24 @@ def headlines(metrics: Mapping[str, Any]) -> list[str]:
         else f"That the critic raises the share of good triples is not shown: {share_text(held['before'])}% before, "
         f"{share_text(chosen['precision'])}% of what it passes."
     ]
+    found += reviewed_sentence(metrics["reviewed"])
     verdicts = [one for one in metrics["differences"] if (one["first"], one["second"]) == ("filtered", "random")]
     if metrics["circular"]:  # then what a reference says comes first
         verdicts.sort(key=lambda one: one["measure"].startswith("accepted"))
     return found + [_verdict(one, circular=metrics["circular"]) for one in verdicts]
+
+
+def reviewed_sentence(found: Mapping[str, Any] | None) -> list[str]:
+    """The critic on a random slice of the graph itself, where people have judged one."""
+    if found is None:
+        return []
+    chosen = found["chosen"]
+    shown = "" if chosen["raises_precision"] else "; that this is more than chance is not shown"
+    return [
+        f"Of {found['n']:,} triples of the graph itself, drawn at random and judged by people, "
+        f"{share_text(found['before'])}% are good; of the {chosen['kept']['count']:,} that the critic passes "
+        f"{share_text(chosen['precision'])}% (gain {gain_text(chosen)}{shown})."
+    ]
 
 
 def _verdict(one: Mapping[str, Any], *, circular: bool) -> str:
@@ -116,18 +139,18 @@ def arms_table(metrics: Mapping[str, Any]) -> Table:
     """One line a student, the teacher's own tails below them."""
     judges = list(metrics["teacher"]["accepted"])
     compared = metrics["reference"]["triples"] > 0
-    header = ["student", "triples", "steps", *(f"accepted by {name} (95%)" for name in judges), "different"]
+    header = ["student", "triples", "steps", "epochs", *(f"accepted by {name} (95%)" for name in judges), "different"]
     if compared:
         header += ["loss (95%)", "ROUGE-L (95%)", "exact (95%)"]
     table = [header]
     for arm in metrics["arms"]:
-        line = [arm["label"], count(arm["examples"]), count(arm["steps"])]
+        line = [arm["label"], count(arm["examples"]), count(arm["steps"]), count(arm["epochs"])]
         line += [_share(arm["accepted"][name]) for name in judges] + [percent(arm["different"])]
         table.append(line + ([_plain(arm["loss"]), _share(arm["rouge_l"]), _share(arm["exact"])] if compared else []))
     teacher = metrics["teacher"]
     asked, pairs = teacher["pairs"], metrics["held_out"]["pairs"]
     name = "teacher" if asked == pairs else f"teacher ({asked:,} of {pairs:,} pairs)"
-    line = [name, NOTHING, NOTHING, *(_share(teacher["accepted"][name]) for name in judges)]
+    line = [name, NOTHING, NOTHING, NOTHING, *(_share(teacher["accepted"][name]) for name in judges)]
     line.append(percent(teacher["different"]))
     table.append(line + ([NOTHING, _share(teacher["rouge_l"]), _share(teacher["exact"])] if compared else []))
     return table
@@ -135,10 +158,12 @@ def arms_table(metrics: Mapping[str, Any]) -> Table:
 
 def differences_table(metrics: Mapping[str, Any]) -> Table:
     """Two students a line, on the same heads and relations."""
-    table = [["measure", "student", "against", "difference (95%)", "rows", "interval excludes 0"]]
+    table = [["measure", "student", "against", "difference (95%)", "rows", "p", "p (Holm)"]]
     for one in metrics["differences"]:
-        yes = "yes" if one["shown"] else "no"
-        table.append([one["measure"], one["first"], one["second"], _gap(one), count(one["mean"]["n"]), yes])
+        line = [one["measure"], one["first"], one["second"], _gap(one), count(one["mean"]["n"])]
+        ps = (one["p"], one["adjusted"])
+        told = [NOTHING if p is None else p_value(p).removeprefix("p").removeprefix("=") for p in ps]
+        table.append([*line, *told])
     return table
 
 

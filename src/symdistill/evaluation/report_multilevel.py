@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from symdistill.evaluation import plots
-from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, percent
-from symdistill.evaluation.multilevel_metrics import RoundFigures
+from symdistill.evaluation.figures import NOTHING, accuracy_interval, clean, count, p_value, percent, points
+from symdistill.evaluation.multilevel_metrics import Compared, RoundFigures, StudentFigures, compared
 from symdistill.evaluation.report import environment, write_page
+from symdistill.evaluation.statistics import wilson
 from symdistill.evaluation.tables import Table
 
+_LEVEL = 0.05
 _STOPPED = {
     "drift": "The rounds were stopped because the critic's score of what was written rose while its audited accuracy "
     "did not: what learning to please a critic looks like.",
-    "precision": "The rounds ended because two of them running brought no gain in audited precision worth the name.",
+    "plateau": "The rounds ended because two of them running brought no gain in accuracy worth the name.",
     "novelty": "The rounds ended because little of what the last one kept was new.",
     "diversity": "The rounds ended because what the last one kept was less varied than before.",
     "nothing kept": "The rounds ended because the last one kept nothing to learn from.",
@@ -39,8 +41,9 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class MultilevelReport:
-    """Everything the page says. `command` repeats the run; `config` is its configuration as YAML; `shown` are a few
-    outputs of each round."""
+    """Everything the page says. `students` are they on the inputs that all were asked about, student 1 first; `command`
+    repeats the run; `config` is its configuration as YAML; `shown` are a few outputs of each round; `paid` is what it
+    cost, in words."""
 
     title: str
     student: str
@@ -52,6 +55,9 @@ class MultilevelReport:
     train_from: str = "base"
     filters: Sequence[str] = ()
     shown: Sequence[Sequence[Shown]] = ()
+    students: Sequence[StudentFigures] = ()
+    paid: str = ""
+    seed: int = 0
     created: date | None = None
     command: str = ""
     config: str = ""
@@ -71,20 +77,64 @@ def render_multilevel_report(report: MultilevelReport) -> str:
 def outcome_sentence(report: MultilevelReport) -> str:
     """Why there were no more rounds, and what came of those there were."""
     parts = [_STOPPED.get(report.stopped, clean(report.stopped, 80))]
-    measured = report.figures[1:]
     first, last = report.figures[0], report.figures[-1]
     kept = sum(one.learned for one in report.figures)
     parts.append(
         f"{count(kept)} outputs were kept to learn from; yield went from {share(first.kept, first.generated)}% to "
         f"{share(last.kept, last.generated)}%."
     )
-    if not measured:
+    if len(report.figures) == 1 and not report.students:
         parts.append("Student 1 learned them, and nothing was asked of it yet.")
-    elif any(one.graded_before for one in measured):
-        parts.append(f"Student {report.chosen} is the run's: its own outputs did best where they were audited.")
+    elif any(one.deciding for one in report.students):
+        parts.append(f"Student {report.chosen} is the run's: it did best on the fixed inputs that decide.")
     else:
         parts.append(f"Nothing was audited, and the last student, {report.chosen}, is the run's.")
-    return " ".join(parts)
+    return " ".join([*parts, *_result(report), report.paid]).rstrip()
+
+
+def _result(report: MultilevelReport) -> Iterator[str]:
+    """What the run's student is worth on the inputs that decided nothing, and beside the first student."""
+    chosen = next((one for one in report.students if one.student == report.chosen), None)
+    if chosen is None or not chosen.reported:
+        return
+    yield (
+        f"On the {len(chosen.reported):,} fixed inputs that decided nothing {_right(chosen.reported)}% of its greedy "
+        "outputs are right."
+    )
+    if gap := _beside_first(report, chosen):
+        chance = ", no more than chance may do" if gap.p >= _LEVEL else ""
+        yield (
+            f"Beside student 1 that is {points(gap.difference)} points [{points(gap.low)}, {points(gap.high)}], "
+            f"{p_value(gap.p)}{chance}."
+        )
+
+
+def _beside_first(report: MultilevelReport, student: StudentFigures) -> Compared | None:
+    first = report.students[0]
+    return None if student is first else compared(student, first, report.seed)
+
+
+def _right(verdicts: Mapping[str, bool]) -> str:
+    """ "25.0 [9.1, 52.2]", in percent; a dash of nothing."""
+    right, n = sum(verdicts.values()), len(verdicts)
+    interval = wilson(right, n)
+    return accuracy_interval(right / n, interval.low, interval.high) if n else NOTHING
+
+
+def students_table(report: MultilevelReport) -> Table:
+    """The students on the inputs that all were asked about; none where nothing of them was graded."""
+    if not any(one.deciding or one.reported for one in report.students):
+        return []
+    table = [["student", "deciding (95%)", "of", "reported (95%)", "of", "beside student 1, reported (95%)", "p"]]
+    for one in report.students:
+        gap = _beside_first(report, one)
+        line = [f"{one.student}{'*' if one.student == report.chosen else ''}", _right(one.deciding)]
+        line += [count(len(one.deciding)), _right(one.reported), count(len(one.reported))]
+        told = [NOTHING] * 2
+        if gap is not None:
+            told = [f"{points(gap.difference)} [{points(gap.low)}, {points(gap.high)}]", p_value(gap.p)]
+        table.append([*line, told[0], told[1].removeprefix("p").removeprefix("=")])
+    return table
 
 
 def rounds_table(figures: Sequence[RoundFigures], chosen: int | None = None) -> Table:
@@ -145,6 +195,7 @@ def _sections(report: MultilevelReport) -> dict[str, Any]:
         "created": report.created.isoformat() if report.created else "",
         "outcome": outcome_sentence(report),
         "rounds": rounds_table(report.figures, report.chosen),
+        "students": students_table(report),
         "dropped": dropped_table(report.figures),
         "audited_by": clean(report.audited_by, 400),
         "sample": diversity.of if diversity else 0,

@@ -9,7 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from symdistill.evaluation.edits import RuleEdit, StudentEdit, edits_json, edits_together
-from symdistill.evaluation.figures import NOTHING, clean, p_value, percent
+from symdistill.evaluation.figures import NOTHING, clean, p_value, percent, points
+from symdistill.evaluation.following import Following
 from symdistill.evaluation.interpretability import (
     Control,
     Interpretability,
@@ -52,7 +53,7 @@ class SymbolicSummary:
     `rules` are in words, the one that decides first at the beginning. `measures` are against the gold answers to the
     held-out questions and, where the teacher answered them too (or a model is explained), its answers. `dropped` are
     questions that were not used, each with the reason. `edits` are about the knowledge itself, `students` about those
-    that learned from it.
+    that learned an edit of it, `followings` about those that learned it beside those that learned something else.
     """
 
     method: str
@@ -65,6 +66,7 @@ class SymbolicSummary:
     agreements: Sequence[Agreement]
     edits: Sequence[RuleEdit]
     students: Sequence[StudentEdit] = ()
+    followings: Sequence[Following] = ()
     drawing: Markup | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -91,6 +93,7 @@ class SymbolicSummary:
             ],
             "edits": edits_json(self.edits),
             "students": [one.as_json() for one in self.students],
+            "followings": [one.as_json() for one in self.followings],
         }
 
 
@@ -141,6 +144,7 @@ def symbolic_section(summary: SymbolicSummary) -> Mapping[str, Any]:
         "agreements": _agreements_table(summary.agreements[:_MODELS]),
         "edits": _edits_table(summary.edits),
         "students": _students_table(summary.students),
+        "followings": _followings_table(summary.followings),
         "kept": len(summary.kept),
         "dropped": [(clean(name, 80), clean(why, 300)) for name, why in summary.dropped.items()],
     }
@@ -205,6 +209,20 @@ def _students_table(found: Sequence[StudentEdit]) -> Table:
                 *_cells(one.response.elsewhere),
             ]
         )
+    return table
+
+
+def _followings_table(found: Sequence[Following]) -> Table:
+    if not found:
+        return []
+    table = [["student", "against", "follows (95%)", "the other does (95%)", "of", "difference (95%)", "p", "p (Holm)"]]
+    for one in found:
+        told = [NOTHING] * 3
+        if one.difference is not None and one.low is not None and one.high is not None:
+            told[0] = f"{points(one.difference)} [{points(one.low)}, {points(one.high)}]"
+            told[1:] = [p_value(p).removeprefix("p").removeprefix("=") for p in (one.p, one.adjusted) if p is not None]
+        names = [clean(one.student, 60), clean(one.against, 60)]
+        table.append([*names, _cells(one.own)[0], _cells(one.other)[0], f"{one.own.n:,}", *told])
     return table
 
 

@@ -61,15 +61,20 @@ class Luck:
     degrees: int
 
 
-def luck_of(others: Sequence[Verdicts]) -> Luck | None:
+def luck_of(others: Sequence[Sequence[Verdicts]]) -> Luck | None:
     """The variance over seeds that these methods have in common, each counted by its seeds less one, as in an analysis
-    of variance; None where none of them has two seeds."""
-    several = [verdicts for verdicts in others if len(verdicts) > 1]
-    degrees = sum(len(verdicts) - 1 for verdicts in several)
-    if not degrees:
+    of variance; None where none of them has two seeds.
+
+    Each of `others` is what the students of one method answered, once for every way they were asked: trained once, they
+    show once what a seed changes, by the mean over the ways.
+    """
+    several = [found for asked in others if (found := [verdicts for verdicts in asked if len(verdicts) > 1])]
+    freedom = [max(len(verdicts) for verdicts in found) - 1 for found in several]
+    if not freedom:
         return None
-    total = sum(_seed_variance(verdicts) * len(verdicts) * (len(verdicts) - 1) for verdicts in several)
-    return Luck(total / degrees, degrees)
+    variances = [sum(_seed_variance(v) * len(v) for v in found) / len(found) for found in several]
+    total = sum(variance * count for variance, count in zip(variances, freedom, strict=True))
+    return Luck(total / sum(freedom), sum(freedom))
 
 
 def pooled(verdicts: Verdicts, confidence: float = 0.95, luck: Luck | None = None) -> Pooled:

@@ -102,5 +102,15 @@ def own_items(
     return {question: list(own.values()) for question, own in found.items()}
 
 
+def from_held_out(
+    items: Iterable[KnowledgeItem], held_out: Sequence[Example], train: Sequence[Example]
+) -> list[KnowledgeItem]:
+    """The items in use that came from held-out questions and from nothing else, by the text of these; a question that
+    is a training question as well is none of them."""
+    apart = {squeezed(_plain(e)) for e in held_out} - {squeezed(_plain(e)) for e in train}
+    used = [item for item in items if item.status != "retired" and item.provenance]
+    return [item for item in used if all(squeezed(source.question) in apart for source in item.provenance)]
+
+
 def _plain(example: Example) -> str:
     return question_text(replace(example, instruction=None))

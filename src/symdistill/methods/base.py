@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from symdistill import content
+from symdistill.errors import CallFailed
 from symdistill.methods.gate_settings import GateSettings
 from symdistill.prompts import Demonstration, student_messages
 from symdistill.records import Completion, Example, Message, Rationale, Request, Sampling, TrainingExample
@@ -208,13 +209,39 @@ class Method(ABC):
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
     ) -> list[Reply]:
         """As `predict`, with what led to the replies."""
-        return [Reply(row) for row in self.predict(ask, model, examples, sampling, samples)]
+        return self.reply_to(ask, model, [(e, "") for e in examples], self.sampling(sampling), samples)
 
     def predict(
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
     ) -> list[list[Completion]]:
         """`samples` replies to each example, in order; a reply that failed is left out."""
-        return draw(ask, model, [(e, self.prompt(e)) for e in examples], self.sampling(sampling), samples)
+        return [list(reply.completions) for reply in self.answer(ask, model, examples, sampling, samples)]
+
+    def reply_to(
+        self, ask: Ask, model: str, asked: Sequence[tuple[Example, str]], sampling: Sampling, samples: int = 1
+    ) -> list[Reply]:
+        """The replies to questions, each with the knowledge that stands before it (empty: none), drawn as `sampling`
+        says. One that failed has no completion; so has one whose prompt is too long with its knowledge."""
+        prompts = [(e, self.prompt_with(e, known) if known else self.prompt(e)) for e, known in asked]
+        known = any(known for _, known in asked)
+        return [Reply(row) for row in (draw_fitting if known else draw)(ask, model, prompts, sampling, samples)]
+
+
+def draw_fitting(
+    ask: Ask,
+    model: str,
+    prompts: Sequence[tuple[Example, tuple[Message, ...]]],
+    sampling: Sampling,
+    samples: int = 1,
+) -> list[list[Completion]]:
+    """As `draw`; that the student takes none of these prompts, which what stands before the questions makes too long,
+    is no error."""
+    try:
+        return draw(ask, model, prompts, sampling, samples) if prompts else []
+    except CallFailed as failure:
+        if failure.kind != "rejected":
+            raise
+        return [[] for _ in prompts]
 
 
 def draw(

@@ -15,12 +15,12 @@ samples start anew from the same prompt. That costs one reading of the direct pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from symdistill.errors import CallFailed, DataError, UnusableModel
-from symdistill.methods.base import Ask, Knowledge, Material, Method, Reply, draw
+from symdistill.errors import DataError, UnusableModel
+from symdistill.methods.base import Ask, Knowledge, Material, Method, Reply
 from symdistill.methods.gate_settings import GATE_TEMPERATURE, GateMode, GateSettings
 from symdistill.records import GATE_TOKENS, Completion, Example, Message, Sampling, TrainingExample
 
@@ -95,61 +95,45 @@ def answer_gated(
     found: list[Sequence[KnowledgeItem]] = [()] * len(examples)
     if mode != "never":
         found = [tuple(items) for items in knowledge.retriever.retrieve_many(examples)]
-    first: dict[int, list[Completion]] = {}
-    if mode == "confidence":
-        doubtful = [i for i, items in enumerate(found) if items]
-        prompts = [(examples[i], method.prompt(examples[i])) for i in doubtful]
-        decided = draw(ask, model, prompts, gate.sampling(sampling, samples)) if prompts else []
-        first = dict(zip(doubtful, decided, strict=True))
-        _require_measured(model, decided)
-    sure = {i for i, replies in first.items() if replies and replies[0].finish_reason != "unsure"}
+    first: dict[int, Reply] = {}
+    if mode == "confidence" and (doubtful := [i for i, items in enumerate(found) if items]):
+        bare = [(examples[i], "") for i in doubtful]
+        first = dict(zip(doubtful, method.reply_to(ask, model, bare, gate.sampling(sampling, samples)), strict=True))
+        _require_measured(model, first.values())
+    sure = {i for i, r in first.items() if r.completions and r.completions[0].finish_reason != "unsure"}
     shown = [() if i in sure else items for i, items in enumerate(found)]
     # A sure greedy reply is the answer; and where the shorter prompt failed, the longer one would.
-    over = {i for i, replies in first.items() if not replies or (i in sure and _is_greedy(sampling, samples))}
+    over = {i for i, r in first.items() if not r.completions or (i in sure and _is_greedy(sampling, samples))}
     left = [i for i in range(len(examples)) if i not in over]
-    known = [i for i in left if shown[i]]
-    prompts = [(examples[i], prompt_for(method, examples[i], shown[i])) for i in known]
-    drawn = dict(zip(known, draw_with_items(ask, model, prompts, sampling, samples), strict=True))
-    shown = [items if drawn.get(i, True) else () for i, items in enumerate(shown)]
-    direct = [i for i in left if not shown[i]]
-    prompts = [(examples[i], method.prompt(examples[i])) for i in direct]
-    drawn |= zip(direct, draw(ask, model, prompts, sampling, samples) if prompts else [], strict=True)
-    read = [method.reads(example) for example in examples]
+    drawn: dict[int, Reply] = {}
+    if known := [i for i in left if shown[i]]:
+        noted = [(examples[i], block_of(shown[i])) for i in known]
+        drawn = dict(zip(known, method.reply_to(ask, model, noted, sampling, samples), strict=True))
+    shown = [() if i in drawn and not drawn[i].completions else items for i, items in enumerate(shown)]
+    if direct := [i for i in left if not shown[i]]:
+        bare = [(examples[i], "") for i in direct]
+        drawn |= zip(direct, method.reply_to(ask, model, bare, sampling, samples), strict=True)
     return [
-        Reply(
-            completions=drawn.get(i, first.get(i, [])),
-            before=first.get(i, []) if i in drawn else (),
+        replace(
+            drawn[i] if i in drawn else first[i],
+            before=first[i].completions if i in drawn and i in first else (),
             knowledge=shown[i] if i in drawn else (),
-            confidence=confidence_of(first[i][0]) if first.get(i) else None,
-            passages=search.passages if search else (),
-            search_flops=search.flops if search else 0.0,
-            search_seconds=search.seconds if search else 0.0,
+            confidence=_confidence_in(first.get(i)),
         )
-        for i, search in enumerate(read)
+        for i in range(len(examples))
     ]
-
-
-def draw_with_items(
-    ask: Ask,
-    model: str,
-    prompts: Sequence[tuple[Example, tuple[Message, ...]]],
-    sampling: Sampling,
-    samples: int = 1,
-) -> list[list[Completion]]:
-    """As `draw`; that the student takes none of these prompts, which its items make too long, is no error."""
-    try:
-        return draw(ask, model, prompts, sampling, samples) if prompts else []
-    except CallFailed as failure:
-        if failure.kind != "rejected":
-            raise
-        return [[] for _ in prompts]
 
 
 def prompt_for(method: Method, example: Example, items: Sequence[KnowledgeItem]) -> tuple[Message, ...]:
     """The prompt with these items; without any it is the method's own."""
+    return method.prompt_with(example, block_of(items)) if items else method.prompt(example)
+
+
+def block_of(items: Sequence[KnowledgeItem]) -> str:
+    """Items as they stand before a question; empty where there are none."""
     from symdistill.knowledge.block import knowledge_block
 
-    return method.prompt_with(example, knowledge_block(items)) if items else method.prompt(example)
+    return knowledge_block(items) if items else ""
 
 
 def confidence_of(completion: Completion) -> float | None:
@@ -160,8 +144,12 @@ def confidence_of(completion: Completion) -> float | None:
     return margin_of(pairs) if pairs else None
 
 
-def _require_measured(model: str, decided: Sequence[Sequence[Completion]]) -> None:
-    if any(confidence_of(reply) is None for replies in decided for reply in replies):
+def _confidence_in(decided: Reply | None) -> float | None:
+    return confidence_of(decided.completions[0]) if decided and decided.completions else None
+
+
+def _require_measured(model: str, decided: Iterable[Reply]) -> None:
+    if any(confidence_of(completion) is None for reply in decided for completion in reply.completions):
         raise UnusableModel(
             f"{model} does not give the two largest probabilities of each step, by which the gate decides.",
             "Ask a local student through PyTorch, or set the gate to `always` or `never`.",
@@ -213,8 +201,3 @@ class WithKnowledge(Method):
         self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
     ) -> list[Reply]:
         return answer_gated(self.inner, self._gate, self._knowledge, ask, model, examples, sampling, samples)
-
-    def predict(
-        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
-    ) -> list[list[Completion]]:
-        return [list(reply.completions) for reply in self.answer(ask, model, examples, sampling, samples)]

@@ -39,8 +39,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from symdistill.curation.completion import final_completion
 from symdistill.errors import DataError
-from symdistill.methods.base import Ask, Material, Method, MethodSettings, Reply, draw
-from symdistill.methods.gate import draw_with_items
+from symdistill.methods.base import Ask, Material, Method, MethodSettings, Reply, draw, draw_fitting
 from symdistill.methods.std_cot import first_samples
 from symdistill.prompts import student_messages
 from symdistill.records import Completion, Example, Message, Sampling, TrainingExample
@@ -127,31 +126,29 @@ class Kard(Method):
         shown = [passage.shown for passage in passages]
         return student_messages(example, instruction=self.student_instruction, knowledge=knowledge, passages=shown)
 
-    def answer(
-        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
+    def reply_to(
+        self, ask: Ask, model: str, asked: Sequence[tuple[Example, str]], sampling: Sampling, samples: int = 1
     ) -> list[Reply]:
         """A question whose prompt brings no reply (too long for the student) is asked again with a passage less."""
-        reading, sampling = self._checked(self._reading), self.sampling(sampling)
-        found = [reading.search(example) for example in examples]
+        reading = self._checked(self._reading)
+        found = [reading.search(example) for example, _ in asked]
         shown = [list(search.passages) for search in found]
         drawn: dict[int, list[Completion]] = {}
-        while known := [i for i in range(len(examples)) if shown[i] and not drawn.get(i)]:
-            prompts = [(examples[i], self.prompt_after(examples[i], shown[i])) for i in known]
-            drawn |= zip(known, draw_with_items(ask, model, prompts, sampling, samples), strict=True)
-            for passages in (shown[i] for i in known if not drawn[i]):
+
+        def prompts(numbers: Sequence[int]) -> list[tuple[Example, tuple[Message, ...]]]:
+            return [(asked[i][0], self.prompt_after(asked[i][0], shown[i], asked[i][1])) for i in numbers]
+
+        while read := [i for i in range(len(asked)) if shown[i] and not drawn.get(i)]:
+            drawn |= zip(read, draw_fitting(ask, model, prompts(read), sampling, samples), strict=True)
+            for passages in (shown[i] for i in read if not drawn[i]):
                 passages.pop()
-        bare = [i for i in range(len(examples)) if not drawn.get(i)]
-        prompts = [(examples[i], self.prompt_after(examples[i], ())) for i in bare]
-        drawn |= zip(bare, draw(ask, model, prompts, sampling, samples) if prompts else [], strict=True)
+        if bare := [i for i in range(len(asked)) if not drawn.get(i)]:
+            ways = draw_fitting if any(known for _, known in asked) else draw
+            drawn |= zip(bare, ways(ask, model, prompts(bare), sampling, samples), strict=True)
         return [
             Reply(drawn[i], passages=tuple(shown[i]), search_flops=search.flops, search_seconds=search.seconds)
             for i, search in enumerate(found)
         ]
-
-    def predict(
-        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
-    ) -> list[list[Completion]]:
-        return [list(reply.completions) for reply in self.answer(ask, model, examples, sampling, samples)]
 
     def _checked(self, reading: Reading | None) -> Reading:
         if reading is None:

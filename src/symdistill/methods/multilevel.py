@@ -11,25 +11,33 @@ pairs. Then, for round t = 1 … `rounds`:
     filter    each output passes all filters, or is dropped with a reason (`curation.pairs`)
     audit     a slice of the inputs, `audit.fraction`, is graded by something that does not select, and never learned
 
+Beside the rounds stand inputs that none of them has, `audit.fixed` of all. Every student answers them once, greedily,
+so that students are compared on the same inputs. One half of them decides: when the rounds end, and which student is
+the run's. The other half decides nothing, and is what is reported of that student.
+
 Loss: CE(output) given the input, on what was kept.
 
 The rounds end when any of these holds (`stop_reason`), with s the round just judged:
 
     drift      the mean score of what the filter that scores was given, dropped or not, rose by more than `score_rise`
-               and the audited accuracy of what was written did not rise
-    precision  in s and in the round before it, audited precision gained less than `epsilon` over the best of the
-               students before; round 0, which another writer wrote, is not compared with
+               and the audited accuracy did not rise: that on the deciding half for two students, that of the rounds'
+               slices where round 0 is one of the two
+    plateau    in s and in the round before it, the accuracy on the deciding half gained less than `epsilon` over the
+               best of the students before; round 0, which another writer wrote, is not compared with
     novelty    less than `min_novelty` of the word 3-grams of what is kept are new
     diversity  distinct-2 of what is kept fell by more than `max_diversity_loss` below the most diverse round
     budget     `rounds`, `max_items` or `max_tokens` are spent
     nothing    no output was kept to learn from
 
-The student with the best audited accuracy of its own unfiltered outputs is the run's, the last of equals; the last one
-where nothing is audited.
+The student with the best accuracy on the deciding half is the run's, the last of equals (it learned from most; in `rl`
+the earliest of equals, where each further round only repeats what the one before it could do); the last one where
+nothing is audited.
 
-Departures. [?] The papers fix the number of rounds; the rules are ours. Referee also conditions on a length; here each
-`length` filter has one range. Self-Instruct writes an instruction and then its instances; here a round writes
-instructions. Diversity is compared on samples of one size, since distinct-n falls with the number of texts.
+Departures. [?] The papers fix the number of rounds; the rules are ours, and `plateau` looks at the accuracy of students
+in place of the precision of what each round kept, which is about other inputs every time. Referee also conditions on a
+length; here each `length` filter has one range. Self-Instruct writes an instruction and then its instances; here a
+round writes instructions. Diversity is compared on samples of one size, since distinct-n falls with the number of
+texts.
 """
 
 from __future__ import annotations
@@ -47,7 +55,7 @@ from symdistill.prompts.pairs import INPUT, pair_messages
 from symdistill.records import AnswerType, Example, Message, TrainingExample
 from symdistill.settings import Settings
 
-Stop = Literal["drift", "precision", "novelty", "diversity", "nothing kept", "rounds", "items", "tokens"]
+Stop = Literal["drift", "plateau", "novelty", "diversity", "nothing kept", "rounds", "items", "tokens"]
 
 _A_FILTER = "the name of a filter or a group of keys with `name`"
 
@@ -70,6 +78,10 @@ class AuditSettings(Settings):
 
     by: Literal["gold", "labels", "filter", "model"]
     fraction: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the inputs of each round."""
+    fixed: float = Field(default=0.2, gt=0, lt=1)
+    """Share of all inputs that no round has and every student answers; of what is invented, so much as the rounds have
+    in all."""
     labels: Path | None = None
     filter: Mapping[str, Any] | None = Field(default=None, description=_A_FILTER)
     question: str | None = None
@@ -183,16 +195,16 @@ class Input:
 class Standing:
     """What the stop rules look at, of one round. None where it is not known.
 
-    `precision` is the audited share of right ones among what was kept, `accuracy` among all that was written; `score`
-    is the mean of all that the first filter that scores was given, since what it keeps lies above its threshold anyway.
-    `generated` and `tokens` are of this round alone.
+    `accuracy` is the audited share of right ones among all that was written, `fixed` that of its writer's answers to
+    the deciding half of the fixed inputs; `score` is the mean of all that the first filter that scores was given, since
+    what it keeps lies above its threshold anyway. `generated` and `tokens` are of this round alone.
     """
 
     kept: int
     generated: int
     tokens: int
-    precision: float | None = None
     accuracy: float | None = None
+    fixed: float | None = None
     novelty: float | None = None
     diversity: float | None = None
     score: float | None = None
@@ -204,7 +216,7 @@ def stop_reason(standings: Sequence[Standing], rounds: int, limits: StopSettings
     if drifts(standings, limits.score_rise):
         return "drift"
     if gains_nothing(standings[1:], limits.epsilon):
-        return "precision"
+        return "plateau"
     if last.novelty is not None and last.novelty < limits.min_novelty:
         return "novelty"
     if narrows(standings, limits.max_diversity_loss):
@@ -222,23 +234,22 @@ def stop_reason(standings: Sequence[Standing], rounds: int, limits: StopSettings
 
 def drifts(standings: Sequence[Standing], rise: float) -> bool:
     """Whether the score of the last round rose by more than `rise` over the round before, and its audited accuracy did
-    not rise: what learning to please a critic looks like."""
+    not rise, on the same inputs where both have them: what learning to please a critic looks like."""
     if len(standings) < 2:
         return False
     before, last = standings[-2:]
-    if None in (before.score, last.score, before.accuracy, last.accuracy):
+    if before.score is None or last.score is None or last.score - before.score <= rise:
         return False
-    assert before.score is not None
-    assert last.score is not None
-    assert before.accuracy is not None
-    assert last.accuracy is not None
-    return last.score - before.score > rise and last.accuracy <= before.accuracy
+    if before.fixed is not None and last.fixed is not None:
+        return last.fixed <= before.fixed
+    return before.accuracy is not None and last.accuracy is not None and last.accuracy <= before.accuracy
 
 
 def gains_nothing(standings: Sequence[Standing], epsilon: float) -> bool:
-    """Whether the last two audited of these rounds gained less than `epsilon` each over the best audited before it."""
-    known = [one.precision for one in standings if one.precision is not None]
-    if len(known) < 3 or standings[-1].precision is None:
+    """Whether the last two of these students that were asked about the fixed inputs gained less than `epsilon` each
+    over the best before it."""
+    known = [one.fixed for one in standings if one.fixed is not None]
+    if len(known) < 3 or standings[-1].fixed is None:
         return False
     gains = [known[at] - max(known[:at]) for at in (len(known) - 2, len(known) - 1)]
     return max(gains) < epsilon
@@ -252,8 +263,8 @@ def narrows(standings: Sequence[Standing], loss: float) -> bool:
 
 
 def chosen_student(accuracies: Sequence[float | None]) -> int:
-    """The number of the run's student, from the audited accuracy of each one's unfiltered outputs, student 1 first: the
-    best one, the last of equals (it learned from most) and where nothing is audited. 0 where there is no student."""
+    """The number of the run's student, from the accuracy of each one on the deciding half, student 1 first: the best
+    one, the last of equals (it learned from most) and where nothing is audited. 0 where there is no student."""
     best = 0
     for number, accuracy in enumerate(accuracies, 1):
         before = accuracies[best - 1] if best else None

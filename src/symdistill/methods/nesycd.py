@@ -45,7 +45,7 @@ from symdistill.methods.gate import answer_gated, gate_of, prompt_for
 from symdistill.methods.gate_settings import GATE_TEMPERATURE, GateMode, GateSettings, Rule, Threshold
 from symdistill.methods.std_cot import first_samples
 from symdistill.prompts import cue, wording
-from symdistill.records import Completion, Example, Message, Sampling, TrainingExample
+from symdistill.records import Example, Message, Sampling, TrainingExample
 
 if TYPE_CHECKING:
     from symdistill.knowledge.items import KnowledgeItem
@@ -157,14 +157,9 @@ class Nesycd(Method):
     ) -> list[Reply]:
         """A student in training, which has no knowledge base before it yet, answers directly."""
         if self._knowledge is None or self.settings.gate == "never":
-            return [Reply(row) for row in super().predict(ask, model, examples, sampling, samples)]
+            return super().answer(ask, model, examples, sampling, samples)
         gate = gate_of(self, self._knowledge.threshold)
         return answer_gated(self, gate, self._knowledge, ask, model, examples, sampling, samples)
-
-    def predict(
-        self, ask: Ask, model: str, examples: Sequence[Example], sampling: Sampling, samples: int = 1
-    ) -> list[list[Completion]]:
-        return [list(reply.completions) for reply in self.answer(ask, model, examples, sampling, samples)]
 
 
 def answer_only(prompt: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -3,8 +3,8 @@
     R = verified·(1 + w_c·critic + w_r·rationale) − w_f·format_error − w_k·kb_contradiction
 
 Every part is between 0 and 1. `verified` is the answer check of `tasks`, `rationale` the share of the reply's equations
-that hold (`curation.steps`; 0 where none can be judged), `format_error` 1 where no answer can be read or the reply was
-cut. `critic` and `kb_contradiction` are scorers that are given, or 0.
+that hold (`step_share`; 0 where none can be judged), `format_error` 1 where no answer can be read or the reply was cut.
+`critic` and `kb_contradiction` are scorers that are given, or 0.
 
 Why a wrong answer never wins: with verified = 0 nothing is left but what is taken away, so R ≤ 0; with verified = 1,
 R ≥ 1 − (w_f + w_k), which is above 0 because settings with w_f + w_k ≥ 1 are refused.
@@ -15,15 +15,20 @@ of the gate, there to be hacked, and runs only beside the arm that it is the con
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from symdistill.curation.pairs import numbers
 from symdistill.curation.steps import check_steps
 from symdistill.records import Example, Rationale
 from symdistill.settings import Settings
+
+_EQUAL = re.compile("[=≈]")
+_NEUTRAL = frozenset({"0", "1"})
 
 Scorer = Callable[[Example, Rationale], float]
 """How much a reply to a question has of something, from 0 to 1."""
@@ -94,6 +99,8 @@ class Scorers:
     kb_contradiction: Scorer | None = None
     checkable: Callable[[Rationale], bool] | None = None
     """Whether the graph behind `kb_contradiction` can check anything a reply says."""
+    ahead: Callable[[Sequence[tuple[Example, Rationale]]], None] | None = None
+    """Told which replies will be judged, so that they can be scored together."""
 
 
 def reward(parts: Parts, weights: RewardSettings) -> float:
@@ -110,7 +117,7 @@ def judge(example: Example, rationale: Rationale, weights: RewardSettings, score
     """One reply to a question with a gold answer, judged. A scorer without weight is not asked."""
     parts = Parts(
         verified=rationale.correct is True,
-        rationale=check_steps(rationale.text).score or 0.0,
+        rationale=step_share(example, rationale.text),
         format_error=float(rationale.answer is None or rationale.truncated),
         critic=scorers.critic(example, rationale) if scorers.critic and (weights.critic or weights.only) else 0.0,
         kb_contradiction=scorers.kb_contradiction(example, rationale)
@@ -118,6 +125,30 @@ def judge(example: Example, rationale: Rationale, weights: RewardSettings, score
         else 0.0,
     )
     return Judged(rationale, parts, reward(parts, weights), gated=not weights.only)
+
+
+def step_share(example: Example, text: str) -> float:
+    """The share of a reply's equations that hold (`curation.steps`); 0 where none counts.
+
+    One that holds counts where it computes something, and uses a number of the question, of the answer, or of an
+    equation that counted before it: "1 = 1" is true and no step, and neither is "7 + 8 = 15" where nothing is about
+    these. One that does not hold always counts.
+    """
+    known = numbers(" ".join((example.question, example.answer or "", *(example.choices or {}).values())))
+    right = wrong = 0
+    for equation in check_steps(text).equations:
+        own = numbers(equation.text)
+        wrong += not equation.holds
+        if equation.holds and _computes(equation.text) and own & known:
+            right += 1
+            known |= own
+    return right / (right + wrong) if right else 0.0
+
+
+def _computes(equation: str) -> bool:
+    """Whether the sides of an equation differ in more than zeros and ones that change nothing. 0 + 1 = 1 computes."""
+    left, *_, right = (numbers(side) for side in _EQUAL.split(equation))
+    return left == _NEUTRAL or not right <= left if left <= _NEUTRAL else not left - _NEUTRAL <= right
 
 
 def _share(value: float) -> float:

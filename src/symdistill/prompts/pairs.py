@@ -23,6 +23,7 @@ NEW_TEXTS = "new_texts"
 _BREAKS_OUT = _breaking_out("input", "output")
 _PART = re.compile(r"\{(question|input|output)\}")
 _MARKER = re.compile(r"^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+")
+_LEAD_IN = re.compile(r"(?:sure|certainly|of course|okay|ok|here)\b.*:|.*\bhere(?:['’]s| is| are)\b.*:", re.IGNORECASE)
 _QUOTES = {('"', '"'), ("“", "”"), ("'", "'"), ("`", "`"), ("«", "»")}
 
 
@@ -48,14 +49,41 @@ def audit_messages(question: str, text: str, output: str) -> tuple[Message, ...]
     return (Message("user", _PART.sub(lambda match: parts[match[1]], wording("pair_audit"))),)
 
 
-def first_line(reply: str) -> str:
-    """The first line of a reply that says something, without its number in a list and the quotation marks around
-    it."""
-    line = next((line for line in reply.splitlines() if line.strip()), "")
-    line = _MARKER.sub("", line).strip()
-    if len(line) > 1 and (line[0], line[-1]) in _QUOTES and line[0] not in line[1:-1]:
-        line = line[1:-1].strip()
+def label_of(request: str) -> str:
+    """What a request ends in for its reader to go on from ("Shorter sentence:"), or nothing."""
+    last = request.rstrip().rpartition("\n")[2].strip()
+    return last if last.endswith(":") and INPUT not in last else ""
+
+
+def first_line(reply: str, label: str = "") -> str:
+    """The first line of a reply that says something, without what stands around it: a line that leads in to it ("Sure,
+    here is one:"), the `label` its request ended in, its number in a list, stars and quotation marks."""
+    line, _ = _chosen(reply)
+    labelled = re.compile(rf"(?:\*\*|__)?{re.escape(label)}(?:\*\*|__)?\s*(?=\S)", re.IGNORECASE) if label else None
+    before = None
+    while line != before:
+        before = line
+        line = _MARKER.sub("", line).strip()
+        if labelled and (match := labelled.match(line)):
+            line = line[match.end() :]
+        for mark in ("**", "__"):
+            if len(line) > 4 and line.startswith(mark) and line.endswith(mark) and mark not in line[2:-2]:
+                line = line[2:-2].strip()
+        if len(line) > 1 and (line[0], line[-1]) in _QUOTES and line[0] not in line[1:-1]:
+            line = line[1:-1].strip()
     return line
+
+
+def ends_with_first_line(reply: str) -> bool:
+    """Whether the line that `first_line` takes is the last one, so that it ends where the reply was cut."""
+    return _chosen(reply)[1]
+
+
+def _chosen(reply: str) -> tuple[str, bool]:
+    """The line that is meant, and whether nothing follows."""
+    lines = [line.strip() for line in reply.splitlines() if line.strip()] or [""]
+    place = 1 if len(lines) > 1 and _LEAD_IN.fullmatch(lines[0]) else 0
+    return lines[place], place == len(lines) - 1
 
 
 def _line(text: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from symdistill.errors import ConfigError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.instances import own_items
+from symdistill.methods import METHODS, Method
 from symdistill.methods.nesycd import Nesycd
 from symdistill.methods.skintern import Skintern
 from symdistill.models.settings import TeacherSettings
 from symdistill.records import Sampling
+from symdistill.runs.gates import looks_up
+from symdistill.runs.workspace import base_at
 
 if TYPE_CHECKING:
     from symdistill.runs.workspace import Workspace
@@ -23,16 +27,20 @@ def check_beforehand(work: Workspace) -> None:
     """Raises ConfigError where a selection has nothing to go by, a reply no room, or a given base no notes."""
     _check_selection(work)
     _check_room(work)
+    _check_bases(work)
     _check_given_notes(work)
 
 
 def _check_selection(work: Workspace) -> None:
     """`likelihood` ranks replies by log-probabilities, which a teacher gives where it is asked for them."""
-    asked = [(work.config.curation_for(method), work.config.teacher_for(method)) for method in work.learners]
-    for curation, teacher in asked if work.methods else [(work.config.curation, work.config.teacher)]:
+    config = work.config
+    asked = [
+        (config.curation_for(m), config.teacher_for(m), config.key_for(m, "curation", "select")) for m in work.learners
+    ]
+    for curation, teacher, key in asked if work.methods else [(config.curation, config.teacher, "curation.select")]:
         if curation.select == "likelihood" and (problem := _without_logprobs(teacher)):
             raise ConfigError(
-                f"`curation.select: likelihood` needs token log-probabilities, and {problem[0]}.", problem[1]
+                f"`{key}` is likelihood, which needs token log-probabilities, and {problem[0]}.", problem[1]
             )
 
 
@@ -49,9 +57,51 @@ def _check_room(work: Workspace) -> None:
         limit = work.config.evaluation_for(method).max_new_tokens
         if limit < _LEAST_TOKENS and method.sampling(Sampling()).then:
             raise ConfigError(
-                f"{method.label} answers in two stretches, and `evaluation.max_new_tokens` is {limit}.",
+                f"{method.label} answers in two stretches, and "
+                f"`{work.config.key_for(method, 'evaluation', 'max_new_tokens')}` is {limit}.",
                 f"Set it to {_LEAST_TOKENS} or more; a rationale takes some 100.",
             )
+
+
+def _check_bases(work: Workspace) -> None:
+    """A base from elsewhere that a student is to be asked with has to be there, with items that are looked for."""
+    for method in (one for one in work.methods if looks_up(one)):
+        source = work.config.knowledge.path if isinstance(method, Nesycd) else work.behind_gate(method)
+        if not isinstance(source, Path):
+            continue
+        own = method.settings.knowledge is not None
+        key = f"{work.config.where_of(method)}.knowledge" if own else "knowledge.path"
+        path = base_at(source)
+        if not path.exists():
+            _refuse_missing(method, source, key)
+        kinds = work.config.knowledge.retrieval.kinds
+        with KnowledgeBase(path, create=False, report=work.progress.note) as base:
+            held = sorted({item.kind for item in base.items()})
+        if not held:
+            raise ConfigError(
+                f"{method.label} is to be asked with {path} (`{key}`), which has no active item.",
+                "Name another base, or a method whose notes are written.",
+            )
+        if not set(held) & set(kinds):
+            raise ConfigError(
+                f"{method.label} is to be asked with {path} (`{key}`), which holds items of the kind "
+                f"{' and '.join(held)} alone, and nothing looks for these.",
+                f"Set `knowledge.retrieval.kinds` to [{', '.join(held)}].",
+            )
+
+
+def _refuse_missing(method: Method, source: Path, key: str) -> NoReturn:
+    """Raises ConfigError: no base is there, and perhaps a method was meant."""
+    name = source.name
+    if name in METHODS and issubclass(METHODS[name], Nesycd | Skintern):
+        raise ConfigError(
+            f"`{key}` names {name}, which is no method of this run, and there is no knowledge base at {source}.",
+            f"Add `{name}` to `methods`, or write `knowledge: {{name: {name}}}`.",
+        )
+    raise ConfigError(
+        f"There is no knowledge base at {source} (`{key}`), which {method.label} is to be asked with.",
+        "Name a nesycd or skintern method of this run, a knowledge.sqlite, or a run directory with one.",
+    )
 
 
 def _check_given_notes(work: Workspace) -> None:

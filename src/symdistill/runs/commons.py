@@ -40,3 +40,7 @@ class Commons:
             yield cell / "student"
             for kind in ("students", "general", "rounds"):
                 yield from sorted((cell / kind).glob("*/"))
+
+    def reranker_places(self) -> Iterator[Path]:
+        """Where the grid's cells keep rerankers."""
+        yield from sorted((self.directory / "cells").glob("*/rerankers/*/"))

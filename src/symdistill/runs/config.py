@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -23,13 +22,24 @@ from symdistill.methods.gate_settings import GateSettings
 from symdistill.methods.multilevel import MultilevelSettings
 from symdistill.methods.nesycd import Nesycd, NesycdSettings
 from symdistill.methods.rl import RlSettings
-from symdistill.methods.skintern import USUAL_ANALYSIS, USUAL_EPOCHS, Skintern, SkinternSettings
+from symdistill.methods.skintern import Skintern, SkinternSettings
 from symdistill.models.settings import TeacherSettings
 from symdistill.runs.config_file import read_config
-from symdistill.runs.gates import check_gate, check_sources, label_in, makes_notes
+from symdistill.runs.gates import check_gate, check_sources, makes_notes
 from symdistill.runs.multilevel_filters import build_filters
 from symdistill.runs.paths import absolute, change_paths, found_path, moved_along
-from symdistill.runs.shared_keys import check_pacing, check_replies, check_shared, check_teacher
+from symdistill.runs.shared_keys import (
+    NOT_IN_ANALYSIS,
+    analysis_changes,
+    check_batches,
+    check_pacing,
+    check_replies,
+    check_shared,
+    check_steps,
+    check_teacher,
+    key_in,
+)
+from symdistill.runs.usual import filled_in, label_in
 from symdistill.runs.validation import Places, nearest, validated
 from symdistill.settings import Settings
 from symdistill.students.settings import StudentSettings
@@ -49,11 +59,11 @@ TRANSPORT = frozenset(
 AT_INFERENCE = {"nesycd": nesycd.AT_INFERENCE, "kard": kard.AT_INFERENCE}
 """Keys of a method that may change as well: they decide how its student is asked."""
 
+_NOTED = ("nesycd", "skintern")
+"""Methods that have to do with knowledge whether they have a gate or not."""
+
 ASKED_ONCE = ("requests", "shown", "count", "most", "temperature", "max_tokens")
 """Keys of `features` that decide which questions a run has; whatever else stands there is done anew at every start."""
-
-ANALYSIS_TOKENS = 512
-"""Tokens of the teacher's two notes about a mistake at most, where the configuration does not say."""
 
 RESOLVED_IN = "resolved_in"
 """A key that only the program writes, into a run's config.yaml: where the run directory was at that time."""
@@ -101,45 +111,48 @@ class RunConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, data: Any) -> Any:
-        """`method: scotd` means `method: {name: scotd}`; the same holds in `methods`."""
-        if not isinstance(data, Mapping):
-            return data
-        data = dict(data)
-        if isinstance(data.get("method"), str):
-            data["method"] = {"name": data["method"]}
-        if isinstance(data.get("methods"), (list, tuple)):
-            data["methods"] = [{"name": m} if isinstance(m, str) else m for m in data["methods"]]
-        elif isinstance(data.get("methods"), str):
-            data["methods"] = [{"name": data["methods"]}]
-        if isinstance(data.get("method"), Mapping):
-            data["method"] = _usual_epochs(data["method"], _said(data.get("training")))
-        if isinstance(data.get("methods"), (list, tuple)):
-            data["methods"] = [_usual_epochs(m, _said(data.get("training"))) for m in data["methods"]]
-        return data
+        """`method: scotd` means `{name: scotd}`, and more of the kind (see `usual`)."""
+        return filled_in(data) if isinstance(data, Mapping) else data
 
     def build_methods(self, places: Places | None = None) -> list[Method]:
         """The run's methods with their settings checked.
 
         Raises:
+            ConfigError: no method, both `method` and `methods`, an unknown name or key, two with one label, or
+                settings that do not fit together.
+        """
+        places = places or Places()
+        built = self.named_methods(places)
+        for where, method in built.items():
+            self._check(method, where, places)
+        check_sources(built, [*built.values(), *self.build_providers(places)], self.knowledge.path, places)
+        learn = {where: m for where, m in built.items() if m.needs == "rationales"}
+        check_replies([(where, m, self.curation_for(m).rationale_from) for where, m in learn.items()], places)
+        return list(built.values())
+
+    def named_methods(self, places: Places) -> dict[str, Method]:
+        """The run's methods by the place of their entries, as far as each entry tells by itself.
+
+        Raises:
             ConfigError: no method, both `method` and `methods`, an unknown name or key, or two with one label.
         """
         if self.family is not None:
-            raise ConfigError(f"A run of `{self.family}` has no methods.", "`symdistill run CONFIG` does all of it.")
+            raise ConfigError(
+                f"A run of `{self.family}` has no methods, and a grid is of methods.",
+                "`symdistill run CONFIG seed=0 --run-dir runs/s0` does all of it; run other seeds so, and join them: "
+                "symdistill compare runs/s0 runs/s1",
+            )
         if self.method is not None and self.methods:
             raise ConfigError("Both `method` and `methods` are set.", "Keep one of them.")
         entries = self._entries()
         if not entries:
             raise ConfigError("No method is named.", f"Add `method: {{name: …}}` with one of {', '.join(METHODS)}.")
-        places = places or Places()
-        built = {where: self._build(entry, where, places) for where, entry in entries.items()}
+        built = {where: self.method_of(entry, where, places) for where, entry in entries.items()}
         labels = [m.label for m in built.values()]
         for label in labels:
             if labels.count(label) > 1:
                 raise ConfigError(f"Two methods are called `{label}`.", "Give one of them a `label`.")
-        check_sources(built, self.build_providers(places), self.knowledge.path, places)
-        learn = {where: m for where, m in built.items() if m.needs == "rationales"}
-        check_replies([(where, m, self.curation_for(m).rationale_from) for where, m in learn.items()], places)
-        return list(built.values())
+        return built
 
     def build_providers(self, places: Places | None = None) -> list[Method]:
         """The methods that have notes written for the gates of others and do nothing else (`knowledge: {name: …}`).
@@ -154,7 +167,8 @@ class RunConfig(Settings):
             source = entry.get("knowledge")
             if not isinstance(source, Mapping) or known.get(label_in(source)) == source:
                 continue
-            method = self._build(source, f"{where}.knowledge", places)
+            method = self.method_of(source, f"{where}.knowledge", places)
+            self._check(method, f"{where}.knowledge", places)
             if not makes_notes(method):
                 raise ConfigError(
                     f"`{where}.knowledge`{places.at(f'{where}.knowledge')} is {method.label}, which has no notes "
@@ -176,15 +190,35 @@ class RunConfig(Settings):
             return {f"methods.{number}": entry for number, entry in enumerate(self.methods)}
         return {} if self.method is None else {"method": self.method}
 
-    def _build(self, entry: Mapping[str, Any], where: str, places: Places) -> Method:
+    def where_of(self, method: Method) -> str:
+        """The place of a method's entry, also of one that only has notes written for others."""
+        for where, entry in self._entries().items():
+            if label_in(entry) == method.label:
+                return where
+            source = entry.get("knowledge")
+            if isinstance(source, Mapping) and label_in(source) == method.label:
+                return f"{where}.knowledge"
+        raise KeyError(method.label)
+
+    def key_for(self, method: Method, section: str, name: str) -> str:
+        """Where the key of a section stands that holds for a method: in its entry, or in the section."""
+        changes: Mapping[str, Any] = getattr(method.settings, section)
+        return key_in(section, name, changes, f"{self.where_of(method)}.{section}")
+
+    def method_of(self, entry: Mapping[str, Any], where: str, places: Places) -> Method:
+        """The method of an entry, as far as that tells by itself. Raises ConfigError."""
         name = entry.get("name")
         at = places.at(f"{where}.name")
         if name is None:
             raise ConfigError(f"`{where}`{at} names no method.", f"Add `name:` with one of {', '.join(METHODS)}.")
         if not isinstance(name, str) or name not in METHODS:
             raise ConfigError(f"Unknown method `{name}` in `{where}.name`{at}.", nearest(str(name), METHODS))
-        kind = METHODS[name]
-        settings: MethodSettings = validated(kind.settings_type, entry, places, prefix=where)
+        settings: MethodSettings = validated(METHODS[name].settings_type, entry, places, prefix=where)
+        return METHODS[name](settings, student_instruction=self.student.instruction)
+
+    def _check(self, method: Method, where: str, places: Places) -> None:
+        """Raises ConfigError where the run's sections, as a method changes them, are not what it needs."""
+        settings = method.settings
         for section, values in (
             ("teacher", self.teacher),
             ("training", self.training),
@@ -193,24 +227,20 @@ class RunConfig(Settings):
         ):
             _override(values, getattr(settings, section), f"{where}.{section}", places)
         check_shared(settings, where, places)
-        if isinstance(settings, NesycdSettings):
-            _override(self.training, settings.general, f"{where}.general", places)
+        if isinstance(settings, NesycdSettings | SkinternSettings):
             _analysing(self.teacher, settings, where, places)
         if isinstance(settings, RlSettings):
-            _override(self.training, settings.warm_start, f"{where}.warm_start", places)
-            _check_batches(_override(self.training, settings.round_training(), f"{where}.training"), settings, where)
+            check_batches(_override(self.training, settings.round_training(), f"{where}.training"), settings, where)
         if isinstance(settings, SkinternSettings):
-            _analysing(self.teacher, settings, where, places)
-            _check_steps(_override(self.training, settings.training, f"{where}.training"), settings, where, places)
-        method = kind(settings, student_instruction=self.student.instruction)
+            key, changes = f"{where}.training", settings.training
+            check_steps(_override(self.training, changes, key), settings.steps, f"{where}.steps", changes, key, places)
         check_gate(method, where, places)
         for section in ("training", "general", "warm_start"):
-            changes = getattr(settings, section, None)
-            if changes is not None:
+            own: Mapping[str, Any] | None = getattr(settings, section, None)
+            if own is not None:
                 key = f"{where}.{section}"
-                check_pacing(_override(self.training, changes, key), method, key, places)
+                check_pacing(_override(self.training, own, key, places), method, own, key, places)
         check_teacher(method, where, places)
-        return method
 
     def teacher_for(self, method: Method) -> TeacherSettings:
         """The `teacher` section as this method changes it, for its replies to the training questions."""
@@ -256,12 +286,13 @@ class RunConfig(Settings):
         whole = {key: value for key, value in whole.items() if key not in FAMILIES or value is not None}
         if audit := whole.get("multilevel", {}).get("audit"):
             audit["auditor"] = {k: v for k, v in audit["auditor"].items() if k not in TRANSPORT}
-        if whole["knowledge"] == KnowledgeSettings().model_dump(mode="json"):
-            del whole["knowledge"]  # a section younger than some runs
         whole["features"] = {key: whole["features"][key] for key in ASKED_ONCE}
         if whole["features"] == FeatureSettings().model_dump(mode="json", include=set(ASKED_ONCE)):
             del whole["features"]  # so is this one
         entries = [whole["method"] or {}, *whole["methods"]]
+        usual = whole["knowledge"] == KnowledgeSettings().model_dump(mode="json")  # it is younger than some runs
+        if usual or not any(entry.get("name") in _NOTED or entry.get("gate") is not None for entry in entries):
+            del whole["knowledge"]
         entries += [entry["knowledge"] for entry in entries if isinstance(entry.get("knowledge"), dict)]
         for entry in entries:
             entry.pop("evaluation", None)
@@ -314,70 +345,13 @@ def _analysing(
     teacher: TeacherSettings, settings: NesycdSettings | SkinternSettings, prefix: str, places: Places | None = None
 ) -> TeacherSettings:
     """The teacher as it is asked for notes, about mistakes or about solutions."""
-    for key in ("samples", "instruction", "demonstrations", "show_answer", "logprobs"):
+    for key in NOT_IN_ANALYSIS:
         if key in settings.analysis:
             raise ConfigError(
                 f"`{prefix}.analysis.{key}`{places.at(f'{prefix}.analysis.{key}') if places else ''} has no meaning.",
                 "About each question the teacher is asked once, in a wording of its own.",
             )
-    usual: Mapping[str, Any] = {"temperature": 0.0, "max_tokens": ANALYSIS_TOKENS}
-    if isinstance(settings, SkinternSettings):
-        usual = USUAL_ANALYSIS
-    return _override(teacher, {**usual, **settings.analysis}, f"{prefix}.analysis", places)
-
-
-def _said(training: Any) -> frozenset[str]:
-    """The keys of a `training` section that were given."""
-    given = training.model_fields_set if isinstance(training, Settings) else training
-    return frozenset(given) if isinstance(given, (set, Mapping)) else frozenset()
-
-
-def _usual_epochs(entry: Any, said: frozenset[str]) -> Any:
-    """The entry of a skintern method with its paper's epochs, where nothing was `said` of how long it trains."""
-    if not isinstance(entry, Mapping):
-        return entry
-    entry, own = dict(entry), entry.get("training", {})
-    if isinstance(entry.get("knowledge"), Mapping):
-        entry["knowledge"] = _usual_epochs(entry["knowledge"], said)
-    if entry.get("name") != "skintern" or not isinstance(own, Mapping):
-        return entry
-    if not {"num_train_epochs", "max_steps"} & (said | {*own}):
-        entry["training"] = {**own, "num_train_epochs": USUAL_EPOCHS}
-    return entry
-
-
-def _check_steps(training: TrainingSettings, settings: SkinternSettings, where: str, places: Places) -> None:
-    """Raises ConfigError where a curriculum has more steps than the training has epochs, or a part of an epoch."""
-    counted, key = training.num_train_epochs, "num_train_epochs"
-    if training.max_steps > 0:
-        counted, key = training.max_steps, "max_steps"
-    if counted < settings.steps:
-        raise ConfigError(
-            f"`{where}.steps`{places.at(f'{where}.steps')} is {settings.steps}, and `training.{key}` is {counted:g}: "
-            "each step needs one at least.",
-            f"Add `training: {{{key}: {3 * settings.steps}}}` to this method, or choose fewer `steps`.",
-        )
-    if not float(counted).is_integer():
-        raise ConfigError(
-            f"`training.{key}` is {counted:g}, and `{where}` divides whole epochs among its {settings.steps} steps.",
-            f"Set `training.{key}` to {math.floor(counted)}, or count the training in `max_steps`.",
-        )
-
-
-def _check_batches(training: TrainingSettings, settings: RlSettings, where: str) -> None:
-    """Raises ConfigError where the replies of a step do not make the groups an algorithm compares."""
-    batch, parts = training.per_device_train_batch_size, training.gradient_accumulation_steps
-    if settings.algorithm == "kto" and batch < 2:
-        raise ConfigError(
-            f"The algorithm kto of `{where}` compares the replies of a batch, and `per_device_train_batch_size` is 1.",
-            f"Add `training: {{per_device_train_batch_size: 8}}` to `{where}`.",
-        )
-    if settings.algorithm == "grpo" and batch * parts % settings.samples:
-        raise ConfigError(
-            f"A step of grpo in `{where}` takes {batch * parts} replies (`per_device_train_batch_size` times "
-            f"`gradient_accumulation_steps`), and `samples` is {settings.samples}: the last group would be cut.",
-            f"Make it a multiple: `training: {{per_device_train_batch_size: {settings.samples}}}` in `{where}`.",
-        )
+    return _override(teacher, analysis_changes(settings), f"{prefix}.analysis", places)
 
 
 def _absolute(key: str, path: str, certain: bool) -> str:
@@ -403,8 +377,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     return parse_config(data, places, base=path.parent)
 
 
-def parse_config(data: Mapping[str, Any], places: Places | None = None, *, base: Path = Path()) -> RunConfig:
-    """Check a configuration given as nested mappings. Raises ConfigError."""
+def parse_config(
+    data: Mapping[str, Any], places: Places | None = None, *, base: Path = Path(), whole: bool = True
+) -> RunConfig:
+    """Check a configuration given as nested mappings; where it is not `whole`, what its methods need is not looked at.
+    Raises ConfigError."""
     places = places or Places("the configuration")
     if GRID in data:
         raise ConfigError(
@@ -429,7 +406,7 @@ def parse_config(data: Mapping[str, Any], places: Places | None = None, *, base:
         )
     if config.family is not None:
         _check_family(config, config.family, places)
-    elif config.method is not None or config.methods:
+    elif whole and (config.method is not None or config.methods):
         config.build_methods(places)
     return config
 

@@ -11,6 +11,8 @@ import yaml
 from symdistill.errors import ConfigError
 from symdistill.runs.validation import Places, nearest
 
+_WORDS = {"method": "name", "gate": "mode"}
+"""Groups of keys that may be a word, and the key which the word stands for."""
 _INIT = "`symdistill init` writes a commented one."
 
 
@@ -73,8 +75,8 @@ def put(data: dict[str, Any], key: str, value: Any) -> None:
             place = place[index]
             continue
         inner = place.get(part)
-        if part == "method" and isinstance(inner, str):
-            inner = {"name": inner}
+        if part in _WORDS and isinstance(inner, str):
+            inner = {_WORDS[part]: inner}
         if not isinstance(inner, (dict, list)):
             inner = {}
         place[part] = inner

@@ -56,7 +56,7 @@ def train_critic(
     facts = [[one.text, one.good, one.group] for one in labelled]
     weights = open_features(settings.features, layers=settings.layers, student=student).identity
     asked = [facts, settings.model_dump(mode="json"), weights, seed]
-    key = content_key("c3", asked)
+    key = content_key("c4", asked)
     if found := _trained(directory, key):
         return found
     critic, sides = fit_critic(labelled, settings, student=student, seed=seed)

@@ -32,7 +32,7 @@ from symdistill.runs.direct_students import judge_arms, reference_of, train_arms
 from symdistill.runs.direct_summary import rows_to_show, summary
 from symdistill.runs.directory import write_json
 from symdistill.runs.graphs import generate, graph_of, price_generation
-from symdistill.runs.manifest import family_manifest
+from symdistill.runs.manifest import family_manifest, paid_sentence
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.estimate import Estimate
 from symdistill.training.critic_features import OF_STUDENTS, WORDS
@@ -84,10 +84,10 @@ def run_direct(work: Workspace) -> str:
     items = keep_knowledge(work, graph)
     students = train_arms(work, graph)
     judged = judge_arms(work, graph, students)
-    found = summary(graph, students, judged, items=items, seed=work.config.seed)
-    write_json(work.directory.metrics, found)
     cards = {student.label: dict(student.card) for student in students}
     manifest = family_manifest(work, _inputs(work, schema, graph), cards)
+    found = summary(graph, students, judged, items=items, seed=work.config.seed, paid=manifest["teacher"])
+    write_json(work.directory.metrics, found)
     write_json(work.directory.manifest, manifest)
     write_direct_report(
         work.directory.report,
@@ -99,7 +99,7 @@ def run_direct(work: Workspace) -> str:
         provenance=_provenance(manifest),
         cases=rows_to_show(judged.completed, _CASES),
     )
-    return direct_text(found)
+    return f"{direct_text(found)}\n\n{paid_sentence(manifest['teacher'])}"
 
 
 def _check_keys(work: Workspace) -> None:
@@ -162,6 +162,7 @@ def _inputs(work: Workspace, schema: Schema, graph: Graph) -> dict[str, str]:
 
 def _provenance(manifest: dict[str, Any]) -> dict[str, str]:
     lines = {
+        "paid": paid_sentence(manifest["teacher"]),
         "symdistill": manifest["packages"].get("symdistill", ""),
         "seed": str(manifest["seed"]),
         "configuration": manifest["config"],

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from symdistill.content import content_key
 from symdistill.errors import ConfigError, DataError
@@ -20,12 +21,14 @@ from symdistill.knowledge.items import KnowledgeItem, Provenance, item_id
 from symdistill.knowledge.triples import Schema, Triple, canonical_hash, load_schema, read_triples, write_triples
 from symdistill.knowledge.triples.duplicates import deduplicate
 from symdistill.knowledge.triples.findings import CONFLICTS
+from symdistill.knowledge.triples.normalise import normal
 from symdistill.knowledge.triples.review import standings
 from symdistill.knowledge.triples.splits import side_of
 from symdistill.knowledge.triples.store import TripleStore
 from symdistill.knowledge.triples.validate import validate
 from symdistill.methods.direct import DirectSettings
 from symdistill.runs.critics import TrainedCritic, score_triples, train_critic
+from symdistill.runs.direct_reviewed import reviewed
 from symdistill.runs.directory import RunDirectory, write_json
 from symdistill.runs.graphs import Wanted, read_heads
 from symdistill.runs.workspace import Workspace
@@ -40,17 +43,14 @@ from symdistill.training.critic_labels import (
 )
 from symdistill.training.settings import CriticSettings
 
-_JUDGE_SEED = 1_000_003
-"""Added to the seed where heads are divided between critic and judge: otherwise all of the judge's would be among those
-that the critic's own division puts first."""
-
 
 @dataclass(frozen=True)
 class Graph:
     """A run's triples: as the teacher wrote them, distinct and sound (`triples`, scored), and what passes.
 
     `lost` counts what was left out, by reason. Of `triples` those in `rejected` (ids) are wrong in the eyes of people:
-    no critic lets them pass. `critic_labels` and `judge_labels` are whose labels were whose.
+    no critic lets them pass. `critic_labels` and `judge_labels` are whose labels were whose. `reviewed` are the
+    critic's figures on a random slice of the triples that people have judged, where there is one.
     """
 
     schema: Schema
@@ -65,6 +65,7 @@ class Graph:
     labels: Sequence[Labelled]
     critic_labels: Sequence[Labelled]
     judge_labels: Sequence[Labelled]
+    reviewed: Mapping[str, Any] | None = None
 
 
 def section_of(work: Workspace) -> DirectSettings:
@@ -94,9 +95,18 @@ def wanted_of(work: Workspace, schema: Schema) -> Wanted:
 
 
 def is_learned(head: str, work: Workspace) -> bool:
-    """Whether students may learn about a head: its side depends on its words and the run's seed alone."""
+    """Whether students may learn about a head: its side depends on its words and the run's seed alone, and not on the
+    part that labels about it have in the critic."""
     share = section_of(work).test
-    return side_of(head, {"train": 1 - share, "test": share}, seed=work.config.seed) == "train"
+    return side_of(head, {"train": 1 - share, "test": share}, seed=work.config.seed, purpose="student") == "train"
+
+
+def asked_for(work: Workspace, store: TripleStore, triples: Sequence[Triple]) -> list[Triple]:
+    """The triples about heads and relations that the run asks for now: a graph keeps what was asked for before."""
+    relations = section_of(work).relations or store.schema.relations
+    path = store.path / "heads.txt"
+    heads = {normal(head) for head in read_heads(path)} if path.exists() else None
+    return [t for t in triples if t.relation in relations and (heads is None or normal(t.head) in heads)]
 
 
 def labels_of(work: Workspace, schema: Schema, triples: Sequence[Triple], store: TripleStore) -> list[Labelled]:
@@ -128,7 +138,7 @@ def divided(work: Workspace, labels: Sequence[Labelled], schema: Schema) -> tupl
     shares = {"critic": 1 - judge.share, "judge": judge.share}
     sides: dict[str, list[Labelled]] = {"critic": [], "judge": []}
     for one in labels:
-        sides[side_of(one.group, shares, seed=work.config.seed + _JUDGE_SEED)].append(one)
+        sides[side_of(one.group, shares, seed=work.config.seed, purpose="critic and judge")].append(one)
     return sides["critic"], sides["judge"]
 
 
@@ -163,7 +173,7 @@ def choose(work: Workspace, store: TripleStore) -> Graph:
     """
     settings, schema = section_of(work), store.schema
     contents = store.contents()
-    written = contents.triples
+    written = asked_for(work, store, contents.triples)
     if not written:
         raise DataError("The graph is empty: no reply of the teacher held a triple.", "See graph/asked.jsonl.")
     labels = labels_of(work, schema, written, store)
@@ -197,9 +207,13 @@ def choose(work: Workspace, store: TripleStore) -> Graph:
         _keep(folder, key, triples, [t for t in triples if _passes(t, critic, against)], lost, notes)
     accepted = [t for t in triples if _passes(t, critic, against)]
     rejected = frozenset(t.id for t in triples if t.fact in against)
+    seed = work.config.seed
+    slice_ = reviewed(triples, store.decisions(), critic.critic, own, settings.critic, schema, seed=seed)
+    if other := len(contents.triples) - len(written):
+        notes = [*notes, f"{other:,} triples in graph/ are about heads or relations that are not asked for any more."]
     work.progress.start("critic")
     work.progress.finish(f"passed {len(accepted):,} of {len(triples):,} triples ({len(written):,} written)")
-    return Graph(schema, written, triples, accepted, rejected, lost, notes, critic, judge, labels, own, judges)
+    return Graph(schema, written, triples, accepted, rejected, lost, notes, critic, judge, labels, own, judges, slice_)
 
 
 def rejected_facts(labels: Sequence[Labelled], store: TripleStore) -> set[tuple[str, str, str]]:

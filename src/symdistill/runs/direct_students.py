@@ -18,7 +18,8 @@ from symdistill.content import content_key
 from symdistill.errors import DataError
 from symdistill.evaluation.direct_metrics import Completed
 from symdistill.knowledge.triples import Schema, Triple, read_triples
-from symdistill.knowledge.triples.normalise import content_words, normal, says_nothing
+from symdistill.knowledge.triples.normalise import normal, says_nothing
+from symdistill.knowledge.triples.splits import head_key
 from symdistill.methods import Material
 from symdistill.methods.direct import Direct, arm, arms_of, question, questions
 from symdistill.records import Completion, Request, Sampling
@@ -106,11 +107,11 @@ def reference_of(work: Workspace, schema: Schema, heads: Iterable[str]) -> list[
     read = read_triples(settings.reference)
     for triple, place in zip(read.triples, read.places, strict=True):
         schema.relation(triple.relation, f"{settings.reference}, {place}" if place else str(settings.reference))
-    learned = {content_words(head) for head in heads if is_learned(head, work)}
+    learned = {head_key(head) for head in heads if is_learned(head, work)}
     found = [t for t in read.triples if not says_nothing(t.tail)]
     if settings.relations:
         found = [t for t in found if t.relation in settings.relations]
-    kept = list({t.fact: t for t in found if content_words(t.head) not in learned}.values())
+    kept = list({t.fact: t for t in found if head_key(t.head) not in learned}.values())
     if not kept:
         raise DataError(
             f"{settings.reference} has no triple in a wanted relation about a head that students do not learn about.",

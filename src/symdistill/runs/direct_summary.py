@@ -14,7 +14,9 @@ from symdistill.evaluation.direct_metrics import (
     differences,
     distance,
     mean_of,
+    share_mean,
     shares_by,
+    together,
     variety,
 )
 from symdistill.knowledge.agreement import cohen_kappa
@@ -28,8 +30,16 @@ from symdistill.training.critic_labels import Labelled, text_of
 _CARD = ("examples", "steps", "epochs", "final_loss", "weights_sha256", "smoke_check")
 
 
-def summary(graph: Graph, students: Sequence[Trained], judged: Judged, *, items: int, seed: int) -> dict[str, Any]:
-    """All figures of the run."""
+def summary(
+    graph: Graph,
+    students: Sequence[Trained],
+    judged: Judged,
+    *,
+    items: int,
+    seed: int,
+    paid: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """All figures of the run; `paid` is what the teacher cost."""
     by = judged.judges[-1]  # the judge where there is one, else the critic itself
     agreement = _agreement(graph, seed)
     labels = [student.label for student in students]
@@ -45,6 +55,8 @@ def summary(graph: Graph, students: Sequence[Trained], judged: Judged, *, items:
             "accepted": len(graph.accepted),
             "knowledge_items": items,
         },
+        "reviewed": graph.reviewed,
+        "paid": paid,
         "critic": graph.critic.report,
         "judge": graph.judge.report if graph.judge else None,
         "judged_by": by,
@@ -56,7 +68,7 @@ def summary(graph: Graph, students: Sequence[Trained], judged: Judged, *, items:
         "teacher": _teacher(judged, seed),
         "differences": [asdict(one) | {"shown": one.shown} for one in _differences(labels, judged, by, seed)],
         "skew": _skew(graph, judged, "filtered" if "filtered" in labels else labels[0], by),
-        "notes": [*graph.notes, *_notes(graph, agreement)],
+        "notes": [*graph.notes, *_notes(graph, agreement), *_curve(students)],
     }
 
 
@@ -69,12 +81,12 @@ def _arm(graph: Graph, student: Trained, judged: Judged, seed: int) -> dict[str,
     beside = [normal(row.head) for row in compared]
     found: dict[str, Any] = {"label": student.label, **{name: student.card.get(name) for name in _CARD}}
     found |= {
-        "accepted": {name: _mean([row.accepted[name] for row in rows], heads, seed) for name in judged.judges},
+        "accepted": {name: _share([row.accepted[name] for row in rows], heads) for name in judged.judges},
         "labelled": {"n": len(named), "good": sum(named)},
         "silent": sum(not row.tail for row in rows),
         **variety([row.tail for row in rows if row.tail]),
         "rouge_l": _mean([row.rouge_l for row in compared], beside, seed),
-        "exact": _mean([row.exact for row in compared], beside, seed),
+        "exact": _share([row.exact for row in compared], beside),
         "loss": None,
     }
     if losses := judged.losses.get(student.label):
@@ -89,12 +101,12 @@ def _teacher(judged: Judged, seed: int) -> dict[str, Any]:
     return {
         "pairs": len(rows),
         "accepted": {
-            name: _mean([row.accepted[name] for row in rows], [normal(row.head) for row in rows], seed)
+            name: _share([row.accepted[name] for row in rows], [normal(row.head) for row in rows])
             for name in judged.judges
         },
         **variety([row.tail for row in rows]),
         "rouge_l": _mean([row.rouge_l for row in compared], [normal(row.head) for row in compared], seed),
-        "exact": _mean([row.exact for row in compared], [normal(row.head) for row in compared], seed),
+        "exact": _share([row.exact for row in compared], [normal(row.head) for row in compared]),
     }
 
 
@@ -113,7 +125,7 @@ def _differences(labels: Sequence[str], judged: Judged, by: str, seed: int) -> l
         found += differences("ROUGE-L", overlap, [heads[place] for place in compared], pairs, seed)
         about = [t.fact[0] for t in judged.reference]
         found += differences("loss on the reference", judged.losses, about, pairs, seed)
-    return found
+    return together(found)
 
 
 def _skew(graph: Graph, judged: Judged, label: str, by: str) -> dict[str, Any]:
@@ -211,16 +223,43 @@ def _notes(graph: Graph, agreement: Mapping[str, Any] | None) -> list[str]:
             f"{len(graph.rejected):,} triples are wrong in the eyes of people (labels or reviewers): none of them "
             "passes, whatever the critic thinks."
         )
-    labelled = {label.triple.fact[0] for label in graph.labels if label.triple}
-    if labelled and not labelled & {t.fact[0] for t in graph.triples}:
-        found.append("No labelled head is in the graph: what the critic is worth was measured on other heads.")
+    labelled, written = _facts(graph.labels), {t.fact for t in graph.written}
+    if len(labelled & written) < len(labelled):
+        others = "none" if not labelled & written else f"only {len(labelled & written):,}"
+        found.append(
+            f"Of {len(labelled):,} labels {others} are about triples that the teacher wrote: the share of good ones "
+            "before and after the critic is that of the label file, not that of the graph."
+        )
+    if graph.reviewed is None:
+        found.append(
+            "Nobody has judged triples of the graph that were drawn at random, which would say how good it is before "
+            "and after the critic: `symdistill triples review RUN --audit 1` shows some."
+        )
     for name, critic in (("critic", graph.critic), ("judge", graph.judge)):
         found += [f"The {name}: {note}" for note in critic.report["notes"]] if critic else []
     return found
 
 
+def _curve(students: Sequence[Trained]) -> list[str]:
+    """What the learning curve confounds, where the students of more and of fewer triples took as many steps."""
+    sized = [s for s in students if s.label.startswith("filtered")]
+    if len(sized) < 2 or len({s.card.get("steps") for s in sized}) > 1:
+        return []
+    shown = ", ".join(f"{s.label} {s.card['epochs']:.3g}" for s in sized if s.card.get("epochs") is not None)
+    return [
+        "All students took the same number of steps, so fewer triples were seen more often (epochs: "
+        f"{shown}): the curve is one of repetition as much as of size. With `training.num_train_epochs` in place of "
+        "`max_steps` each triple is seen as often, and fewer triples mean fewer steps."
+    ]
+
+
 def _mean(values: Sequence[float], heads: Sequence[str], seed: int) -> dict[str, Any] | None:
-    found: Mean | None = mean_of([float(value) for value in values], heads, seed)
+    found: Mean | None = mean_of(values, heads, seed)
+    return asdict(found) if found else None
+
+
+def _share(verdicts: Sequence[bool], heads: Sequence[str]) -> dict[str, Any] | None:
+    found = share_mean(verdicts, heads)
     return asdict(found) if found else None
 
 

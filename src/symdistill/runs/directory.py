@@ -26,6 +26,7 @@ import fcntl
 import json
 import os
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -259,6 +260,28 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with replacing(path) as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def share_folder(source: Path, target: Path, apart: str) -> None:
+    """Put a folder in a second place, whole or not at all, but for the file called `apart`: files are linked, or copied
+    where that is not possible. Raises RunDirectoryError."""
+    scratch = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(source, scratch, copy_function=_link, ignore=shutil.ignore_patterns(apart))
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def default_run_directory(config_path: Path) -> Path:

@@ -11,6 +11,7 @@ from symdistill.methods import Method
 from symdistill.methods.nesycd import Nesycd
 from symdistill.methods.rl import Rl
 from symdistill.methods.skintern import Skintern
+from symdistill.runs.usual import label_in
 from symdistill.runs.validation import Places
 
 _NAME_ONE = "Add `knowledge:` with the label or the entry of a nesycd or skintern method, or the path of a base."
@@ -29,11 +30,6 @@ def given_gate(method: Method) -> bool:
 def looks_up(method: Method) -> bool:
     """Whether a method has a gate with a knowledge base behind it; `gate: never` needs none, but for NesyCD's own."""
     return method.gating is not None and (isinstance(method, Nesycd) or method.gating.mode != "never")
-
-
-def label_in(entry: Mapping[str, Any]) -> str:
-    """What the method of an entry is called."""
-    return str(entry.get("label") or entry.get("name") or "")
 
 
 def source_of(method: Method, labels: Sequence[str], path: Path | None) -> str | Path | None:
@@ -78,13 +74,12 @@ def check_gate(method: Method, where: str, places: Places) -> None:
         )
 
 
-def check_sources(
-    methods: Mapping[str, Method], providers: Sequence[Method], path: Path | None, places: Places
-) -> None:
-    """Raises ConfigError where nothing stands behind a gate. `methods` are by their places in the configuration."""
-    makers = [method.label for method in (*methods.values(), *providers) if makes_notes(method)]
-    silent = {method.label for method in methods.values()} - set(makers)
-    for where, method in methods.items():
+def check_sources(asking: Mapping[str, Method], everyone: Sequence[Method], path: Path | None, places: Places) -> None:
+    """Raises ConfigError where nothing stands behind the gate of one of the methods `asking`, which are by their places
+    in the configuration; `everyone` are they and the others of the run or grid."""
+    makers = [method.label for method in everyone if makes_notes(method)]
+    silent = {method.label for method in everyone} - set(makers)
+    for where, method in asking.items():
         if not (given_gate(method) and looks_up(method)):
             continue
         wanted = method.settings.knowledge
@@ -103,17 +98,18 @@ def check_sources(
 
 
 def on_its_own(
-    number: int, entries: Sequence[Mapping[str, Any]], methods: Sequence[Method], path: Path | None
+    method: Method, entry: Mapping[str, Any], makers: Mapping[str, Mapping[str, Any]], path: Path | None
 ) -> Mapping[str, Any]:
     """The entry of a method as it stands where no other method is: the one whose notes its gate needs is written out,
-    as far as that decides them."""
-    method, entry = methods[number], entries[number]
-    others = {label_in(one): one for one in (e.get("knowledge") for e in entries) if isinstance(one, Mapping)}
-    others |= {one.label: own for one, own in zip(methods, entries, strict=True) if makes_notes(one)}
-    if given_gate(method) and not looks_up(method):
+    as far as that decides them. `makers` are the entries of the methods that have notes written, by label; `path` is
+    `knowledge.path`."""
+    if not given_gate(method):
+        return entry
+    if not looks_up(method):
         return {key: value for key, value in entry.items() if key != "knowledge"}
-    source = source_of(method, list(others), path) if given_gate(method) else None
+    source = source_of(method, list(makers), path)
     if not isinstance(source, str) or source == method.label:
         return entry
-    kept = {key: value for key, value in others[source].items() if key not in ("evaluation", "gate", "knowledge")}
-    return {**entry, "knowledge": kept}
+    wanted = method.settings.knowledge
+    found = wanted if isinstance(wanted, Mapping) else makers[source]
+    return {**entry, "knowledge": {k: v for k, v in found.items() if k not in ("evaluation", "gate", "knowledge")}}

@@ -23,20 +23,25 @@ from typing import Any
 
 import yaml
 
-from symdistill.content import content_key
 from symdistill.errors import ConfigError, DataError, RunDirectoryError
 from symdistill.evaluation.evidence import RunEvidence, read_run
 from symdistill.evaluation.grid_arms import CellResult
 from symdistill.evaluation.metrics import TEACHER
+from symdistill.methods import Method
 from symdistill.runs.config import RunConfig
 from symdistill.runs.directory import RunDirectory, cannot_write, write_json
-from symdistill.runs.gates import label_in
-from symdistill.runs.grid import Grid, shown, student_name, uses_rationales
+from symdistill.runs.gates import looks_up, makes_notes, source_of
+from symdistill.runs.grid import Grid
+from symdistill.runs.grid_concern import depends, uses_rationales
 from symdistill.runs.grid_crew import DONE, FAILURE
+from symdistill.runs.grid_names import shown, student_name
+from symdistill.runs.grid_recipe import recipe_of
 from symdistill.runs.learning import CARD
-from symdistill.runs.paths import absolute, change_paths
+from symdistill.runs.paths import absolute
 
 PLAN = "grid.json"
+_ADDED = " + knowledge ("
+"""What follows the label of a method in the rows of `evaluate --knowledge`."""
 ANOTHER_OUTPUT = "Choose another --output."
 
 
@@ -128,13 +133,16 @@ def read_cell(place: Path, entry: Mapping[str, Any]) -> CellResult:
     if not (place / DONE).exists():
         return cell
     try:
-        return replace(cell, state="finished", evidence=read_run(place), recipe=_recipe_of(place), **_told(place))
+        recipe, told = _recipe_in(place, cell.method), _told(place, cell.method)
+        return replace(cell, state="finished", evidence=read_run(place), recipe=recipe, **told)
     except (DataError, RunDirectoryError) as error:
         return replace(cell, state="failed", error=error.message)
 
 
 def read_single(path: Path) -> list[CellResult]:
     """A finished run as cells, one a method.
+
+    What the run took as a whole is told of a method where no other one shares it.
 
     Raises:
         DataError, RunDirectoryError: it is not a finished run.
@@ -146,13 +154,20 @@ def read_single(path: Path) -> list[CellResult]:
     config = RunDirectory(path).load_config()
     methods = {method.label: method for method in config.build_methods()}
     demonstrations = config.teacher.demonstrations is not None
-    student, told = student_name(config.student.model), _told(path)
+    student, taught = student_name(config.student.model), _taught(config)
     cells: list[CellResult] = []
     for label, evidence in found.items():
-        method = methods.get(label)
+        method, own = methods.get(label), label.partition(_ADDED)[0]
         trains = method is None or method.trains
         by_fraction = trains or (method is not None and uses_rationales(method, demonstrations))
         seed = config.training_for(method).seed if method else config.training.seed
+        told = _told(path, own)
+        if not trains or len(methods) > 1:
+            told["train_seconds"] = None
+        if own not in taught:
+            told |= {name: None if told[name] is None else 0 for name in ("teacher_usd", "teacher_tokens")}
+        elif len(taught) > 1:
+            told |= {"teacher_usd": None, "teacher_tokens": None}
         cells.append(
             CellResult(
                 name=str(path),
@@ -162,11 +177,23 @@ def read_single(path: Path) -> list[CellResult]:
                 fraction=config.task.fraction if by_fraction else None,
                 seed=(config.seed if seed is None else seed) if trains else None,
                 evidence=[*asked, *evidence] if not cells else evidence,
-                recipe=_recipe(config, label),
-                **{**told, "train_seconds": told["train_seconds"] if trains and len(methods) == 1 else None},
+                recipe=recipe_of(config, own) if own in methods else None,
+                **told,
             )
         )
     return cells
+
+
+def _taught(config: RunConfig) -> set[str]:
+    """The methods of a run, by label, in whose answers replies of a teacher have a part."""
+    methods = config.build_methods()
+    makers = [one.label for one in (*methods, *config.build_providers()) if makes_notes(one)]
+    shown = config.teacher.demonstrations is not None
+
+    def asks_notes(method: Method) -> bool:
+        return looks_up(method) and isinstance(source_of(method, makers, config.knowledge.path), str)
+
+    return {m.label for m in methods if depends(m, "teacher.model", shown) or asks_notes(m)}
 
 
 def read_together(paths: Sequence[Path]) -> tuple[Origin, list[CellResult]]:
@@ -223,35 +250,17 @@ def _same_answers(one: CellResult, other: CellResult) -> bool:
     return answers[0] == answers[1]
 
 
-def _recipe_of(place: Path) -> str | None:
+def _recipe_in(place: Path, label: str) -> str | None:
     """The recipe of a cell; None where its configuration is one that this version does not read any more."""
     try:
-        return _recipe(RunDirectory(place).load_config())
+        return recipe_of(RunDirectory(place).load_config(), label)
     except (ConfigError, RunDirectoryError):
         return None
 
 
-def _recipe(config: RunConfig, label: str | None = None) -> str:
-    """The content key of all that decides what a method (of a run with several: that of this label) learns and answers,
-    but for seeds, for how much of the data it learns from, and for where its files lie."""
-    whole = change_paths(config.identity(), lambda key, path, certain: Path(path).name)
-    entries = [entry for entry in (whole.pop("method", None), *whole.pop("methods", ())) if entry]
-    made: dict[str, Any] = {key: value for key, value in whole.items() if key != "seed"}
-    made["task"].pop("fraction")
-    if method := next((m for m in config.build_methods() if label in (None, m.label)), None):
-        made["method"] = next(entry for entry in entries if label_in(entry) == method.label)
-        made["evaluation"] = config.evaluation_for(method).model_dump(
-            mode="json", include={"greedy", "self_consistency", "temperature", "max_new_tokens"}
-        )
-    for section in (made, made.get("method", {})):
-        for name in ("training", "general", "warm_start", "curation"):
-            if name in section:
-                section[name] = {key: value for key, value in section[name].items() if key != "seed"}
-    return content_key("g4", made)
-
-
-def _told(place: Path) -> dict[str, Any]:
-    """What a run says of itself beside its answers: the tasks it learned from, and what that took."""
+def _told(place: Path, method: str) -> dict[str, Any]:
+    """What a run says of itself beside its answers: the tasks it learned from, what that took, and the weights of the
+    student of this method."""
     try:
         manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -265,6 +274,7 @@ def _told(place: Path) -> dict[str, Any]:
         "train_seconds": _train_seconds(place),
         "teacher_usd": teacher.get("cost_usd"),
         "teacher_tokens": teacher.get("tokens"),
+        "weights": (manifest.get("students") or {}).get(method, {}).get("weights_sha256"),
     }
 
 

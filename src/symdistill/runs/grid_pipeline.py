@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import symdistill
+from symdistill.errors import RunDirectoryError
 from symdistill.evaluation.grid import GridResult, gather
 from symdistill.evaluation.grid_arms import CellResult
 from symdistill.evaluation.grid_report import GridReport, write_grid_report
 from symdistill.evaluation.grid_tables import grid_csv, grid_latex, grid_markdown
-from symdistill.runs.directory import write_text
+from symdistill.runs.directory import RunDirectory, write_text
 from symdistill.runs.grid import Grid
 from symdistill.runs.grid_checks import check_grid
 from symdistill.runs.grid_crew import Watcher, default_workers
@@ -31,6 +32,7 @@ from symdistill.runs.grid_running import run_cells
 
 FORMS = (".md", ".csv", ".tex", ".html")
 """What a comparison is written as."""
+_PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,13 @@ def join(paths: Sequence[Path], output: Path | None, *, baseline: str | None = N
 
     Raises:
         DataError: they share no question, or there is no such baseline.
-        RunDirectoryError: one cannot be read, `output` cannot be written, or it is a grid that is running.
+        RunDirectoryError: one cannot be read, `output` cannot be written, is a grid that is running, or would go over
+            the report of a run.
     """
+    if output is not None:
+        folder = output.parent if output.name == _PAGE and not output.is_dir() else output
+        if RunDirectory(folder).config.exists():
+            raise RunDirectoryError(f"{folder} holds a run, whose own report would be written over.", ANOTHER_OUTPUT)
     origin, cells = read_together(paths)
     with claimed(output) if output is not None and is_grid(output) else contextlib.nullcontext():
         return put_together(origin, cells, output, baseline)
@@ -86,9 +93,9 @@ def put_together(
     if output.suffix.lower() in FORMS and not output.is_dir():
         _write(origin, result, output)
         return FinishedGrid(result, output)
-    for name in ("comparison.md", "comparison.csv", "comparison.tex", "report.html"):
+    for name in ("comparison.md", "comparison.csv", "comparison.tex", _PAGE):
         _write(origin, result, output / name)
-    return FinishedGrid(result, output / "report.html")
+    return FinishedGrid(result, output / _PAGE)
 
 
 def _write(origin: Origin, result: GridResult, path: Path) -> None:

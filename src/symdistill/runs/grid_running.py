@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from symdistill.content import content_key
 from symdistill.errors import BudgetExhausted, Interrupted, SymdistillError
 from symdistill.runs.config import RunConfig
-from symdistill.runs.grid import Cell, Grid, depends
+from symdistill.runs.grid import Cell, Grid
 from symdistill.runs.grid_checks import Checked, pools
+from symdistill.runs.grid_concern import depends
 from symdistill.runs.grid_crew import DONE, Ended, Watcher, WorkerPool
 from symdistill.runs.grid_state import editable_key, inputs_key
 from symdistill.runs.teaching import sample_teacher

@@ -32,7 +32,7 @@ def inputs_key(config: RunConfig) -> str:
 
     def look(key: str, path: str, certain: bool) -> str:
         if key not in _READ_OTHERWISE:
-            found[key] = _content_of(Path(path).expanduser())
+            found[key] = content_of(Path(path).expanduser())
         return path
 
     change_paths(config.model_dump(mode="json"), look)
@@ -44,7 +44,7 @@ def editable_key(cell: Path) -> str:
     notes, questions about inputs."""
     found = sorted([*cell.glob("rationales*.jsonl"), *cell.glob("knowledge*.sqlite")])
     there = [path for path in (*found, tree_files(cell).questions) if path.exists()]
-    return content_key("e1", {path.name: _content_of(path) for path in there})
+    return content_key("e1", {path.name: content_of(path) for path in there})
 
 
 def _values(example: Example) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _values(example: Example) -> dict[str, Any]:
     return {**found, "choices": list((example.choices or {}).items()), "rationales": list(example.rationales)}
 
 
-def _content_of(path: Path) -> str:
+def content_of(path: Path) -> str:
     """The content of a file, a folder or a knowledge base, in a few digits; "absent" where nothing is there."""
     if not path.exists():
         return "absent"

@@ -30,20 +30,21 @@ from symdistill.methods.skintern import Skintern, schedule_shares
 from symdistill.models.registry import load_teacher
 from symdistill.prompts import question_text
 from symdistill.records import Example, Rationale
-from symdistill.runs.knowing import (
+from symdistill.runs.knowing import Asking, knowledge_methods, open_base
+from symdistill.runs.noting import (
     BUILT_BY,
-    Asking,
     analysis_sampling,
-    knowledge_methods,
-    open_base,
+    ask_for_notes,
+    asked_as,
+    first_alike,
     put_in_order,
+    say_what_came,
     taken_by,
     write_build_report,
 )
 from symdistill.runs.remembering import remembered
-from symdistill.runs.teaching import kept_for, pool_of, teacher_sampler
+from symdistill.runs.teaching import kept_for, pool_of
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.sampler import Sampled
 
 _TEXTS_AT_A_TIME = 128
 
@@ -60,19 +61,12 @@ def note_makers(work: Workspace) -> list[Skintern]:
 
 def maker_of(work: Workspace, method: Skintern) -> Skintern:
     """The first method of the run that asks for the same notes; it has them made for all of them."""
-    wanted = recipe(work, method)
-    return next(other for other in note_takers(work) if recipe(work, other) == wanted)
+    return first_alike(method, note_takers(work), lambda one: recipe(work, one))
 
 
 def recipe(work: Workspace, method: Skintern) -> dict[str, Any]:
     """What decides which notes a method asks for. Which of them it uses does not: one reply brings both."""
-    teacher = work.config.analysis_for(method)
-    names = ("model", "temperature", "max_tokens", "top_p", "top_k", "stop")
-    return {
-        "curation": work.config.curation_for(method).model_dump(mode="json"),
-        "replies": work.config.teacher_for(method).model_dump(mode="json"),
-        "teacher": {name: getattr(teacher, name) for name in names},
-    }
+    return {"curation": work.config.curation_for(method).model_dump(mode="json"), **asked_as(work, method)}
 
 
 def notes_path(work: Workspace, method: Skintern) -> Path:
@@ -99,19 +93,13 @@ def ensure_notes(work: Workspace, method: Skintern, rationales: Sequence[Rationa
     model = load_teacher(settings, work.task.train)
     requests = notes_requests(cases, model.name, analysis_sampling(work, method))
     work.progress.note(f" knowledge  {len(cases):,} questions with a solution · asking {model.name}")
-    sampled = Sampled({}, {}, 0, 0, 0, 0.0, 0)
-    if requests:
-        with teacher_sampler(work, model, settings) as sampler:
-            sampled = sampler.sample(requests, stage="knowledge")
+    sampled = ask_for_notes(work, model, settings, requests)
     items, report = items_from_notes(cases, requests, sampled.completions, sampled.failures, run=work.key)
     with KnowledgeBase(path, report=work.progress.note) as base:
         added = base.add(items, by=BUILT_BY, note=f"from {len(cases):,} solved questions for {method.label}")
         taken = taken_by(sampled, put_in_order(work, base, new=bool(added)))
-        stats = base.stats()
+        say_what_came(work, base, report, "no questions")
     write_build_report(path, method, {"asked": len(cases)}, report, taken)
-    outcomes = " · ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report.counts.items())
-    statuses = ", ".join(f"{count:,} {name}" for name, count in stats.statuses.items()) or "none"
-    work.progress.note(f"            {stats.items:,} items ({statuses})   {outcomes or 'no questions'}")
     return path
 
 

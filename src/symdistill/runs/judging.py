@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from symdistill.errors import ConfigError, DataError
+from symdistill.errors import DataError
 from symdistill.evaluation.comparison import Comparison, compare
 from symdistill.evaluation.evidence import evidence, prediction_dict
 from symdistill.evaluation.metrics import TEACHER, MetricRow
@@ -16,8 +16,9 @@ from symdistill.evaluation.report_symbolic import SymbolicSummary
 from symdistill.evaluation.retention import with_teacher_share
 from symdistill.evaluation.scoring import Scored, score
 from symdistill.evaluation.settings import EvaluationSettings
+from symdistill.knowledge.retrieval import Retriever
 from symdistill.methods import Method
-from symdistill.methods.base import Reply
+from symdistill.methods.base import Knowledge, Reply
 from symdistill.methods.gate import RELEASED_THRESHOLD, Gate, WithKnowledge, gated
 from symdistill.methods.gate_settings import GATE_TEMPERATURE, GateMode
 from symdistill.methods.kard import Kard
@@ -174,8 +175,8 @@ def with_base(work: Workspace, method: Method, added: AddedKnowledge, own: float
     """The trained student of a method with another knowledge base, as a method of its own. `own` is the threshold its
     gate has without that, if any.
 
-    Raises:
-        ConfigError: the base holds items, and none of the kinds that are looked for.
+    Of a base that holds none of the kinds that are looked for, those it holds are: the configuration says what students
+    are trained and asked with, and cannot be changed for a base that is only tried.
     """
     threshold = added.threshold if added.threshold is not None else own
     if added.mode == "confidence" and threshold is None:
@@ -188,10 +189,9 @@ def with_base(work: Workspace, method: Method, added: AddedKnowledge, own: float
     knowledge = read_knowledge(work, added.path)
     if knowledge.items and not len(knowledge.retriever):
         held = sorted({item.kind for item in knowledge.items})
-        raise ConfigError(
-            f"{added.path} holds items of the kind {' and '.join(held)} alone, which nothing looks for.",
-            f"Add knowledge.retrieval.kinds=[{','.join(held)}] to the command.",
-        )
+        work.progress.note(f" knowledge  {added.path} holds items of the kind {' and '.join(held)} alone: these it is")
+        settings = work.config.knowledge.retrieval.model_copy(update={"kinds": tuple(held)})
+        knowledge = Knowledge(knowledge.items, Retriever(knowledge.items, settings))
     gate = Gate(added.mode, RELEASED_THRESHOLD if threshold is None else threshold, temperature)
     return WithKnowledge(method, gate, knowledge, f"{method.label} + knowledge ({added.mode})")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from symdistill.content import canonical_json
-from symdistill.errors import DataError, RunDirectoryError
+from symdistill.errors import RunDirectoryError
 from symdistill.evaluation.scoring import predict
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.building import (
@@ -26,31 +26,37 @@ from symdistill.knowledge.building import (
     error_cases,
     items_from,
 )
-from symdistill.knowledge.dense import Embed, sentence_embedder
-from symdistill.knowledge.refinement import refine
 from symdistill.knowledge.retrieval import Retriever
 from symdistill.methods import Method
 from symdistill.methods.base import Knowledge
 from symdistill.methods.nesycd import Nesycd
 from symdistill.methods.rl import Rl
-from symdistill.methods.skintern import Skintern
 from symdistill.methods.std_cot import StdCot, StdCotSettings
 from symdistill.models.registry import load_teacher
 from symdistill.models.settings import TeacherSettings
 from symdistill.records import Example, Rationale, Request, Sampling
-from symdistill.runs.directory import write_json
-from symdistill.runs.teaching import kept_for, teacher_sampler
+from symdistill.runs.noting import (
+    BUILT_BY,
+    Taken,
+    analysis_sampling,
+    ask_for_notes,
+    asked_as,
+    first_alike,
+    named,
+    put_in_order,
+    say_what_came,
+    taken_by,
+    write_build_report,
+)
+from symdistill.runs.teaching import kept_for
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.estimate import Estimate
 from symdistill.sampling.prices import FREE
-from symdistill.sampling.sampler import Sampled, Sampler
+from symdistill.sampling.sampler import Sampler
 from symdistill.students.settings import StudentSettings
 from symdistill.tasks.splitting import draw, with_twins
 
 N = TypeVar("N", int, float)
-
-BUILT_BY = "knowledge build"
-_NAMED = 5
 
 
 def knowledge_methods(work: Workspace) -> list[Nesycd]:
@@ -61,13 +67,19 @@ def knowledge_methods(work: Workspace) -> list[Nesycd]:
 def dev_questions(work: Workspace, method: Method) -> list[Example]:
     """The labelled training questions kept apart for calibration or audit, of each task the same share; none for a
     method that has neither."""
-    gate = method.gating
-    share = method.settings.dev_fraction if isinstance(method, Rl) else gate.dev_fraction if gate else None
+    share = dev_share(method)
     if share is None:
         return []
     labelled = [e for e in work.task.train if e.answer is not None]
     count = max(1, round(share * len(labelled)))
     return draw(labelled, count, work.config.seed, "dev")[0] if count < len(labelled) else []
+
+
+def dev_share(method: Method) -> float | None:
+    """The share of the labelled training questions that is kept apart for a method's gate or audit."""
+    if isinstance(method, Rl):
+        return method.settings.dev_fraction
+    return method.gating.dev_fraction if method.gating else None
 
 
 def learned_from(work: Workspace, method: Method) -> list[Example]:
@@ -115,16 +127,12 @@ def general_student(work: Workspace, method: Nesycd) -> StudentSettings:
 
 def recipe(work: Workspace, method: Nesycd) -> dict[str, Any]:
     """What decides which knowledge a method asks for; methods with one recipe share a base."""
-    teacher = work.config.analysis_for(method)
     settings = method.settings
     return {
         "training": work.config.training_for(general_method(method)).model_dump(mode="json"),
         "curation": work.config.curation_for(general_method(method)).model_dump(mode="json"),
         "general": {"samples": settings.samples, "dev_left_out": settings.init_from == "general"},
-        "replies": work.config.teacher_for(method).model_dump(mode="json"),
-        "teacher": {
-            name: getattr(teacher, name) for name in ("model", "temperature", "max_tokens", "top_p", "top_k", "stop")
-        },
+        **asked_as(work, method),
         "mistake_tokens": settings.mistake_tokens,
         "show_gold": settings.show_gold,
         "dev_fraction": settings.dev_fraction,
@@ -143,8 +151,7 @@ def base_path(work: Workspace, method: Nesycd) -> Path:
 
 def maker_of(work: Workspace, method: Nesycd) -> Nesycd:
     """The first method of the run with the same recipe; it makes the knowledge for all of them."""
-    wanted = recipe(work, method)
-    return next(other for other in knowledge_methods(work) if recipe(work, other) == wanted)
+    return first_alike(method, knowledge_methods(work), lambda one: recipe(work, one))
 
 
 def makers(work: Workspace) -> list[Nesycd]:
@@ -201,26 +208,6 @@ def find_errors(work: Workspace, method: Nesycd) -> tuple[list[ErrorCase], list[
     return error_cases(asked, predictions), silent
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Taken:
-    """What the notes of a base took: replies of the teacher, whoever bought them, with their tokens and dollars.
-
-    `refined` is the revision of the base up to which it was put in order.
-    """
-
-    replies: int
-    tokens: int
-    cost_usd: float
-    refined: int
-
-
-def taken_by(sampled: Sampled, refined: int) -> Taken:
-    """What these replies took."""
-    replies = sampled.completions.values()
-    tokens = sum(reply.prompt_tokens + reply.completion_tokens for reply in replies)
-    return Taken(len(replies), tokens, sum(reply.cost_usd for reply in replies), refined)
-
-
 def analyse(
     work: Workspace, method: Nesycd, errors: Sequence[ErrorCase], base: KnowledgeBase
 ) -> tuple[BuildReport, Taken]:
@@ -230,94 +217,14 @@ def analyse(
     model = load_teacher(settings, work.task.train)
     requests = analysis_requests(errors, model.name, analysis_sampling(work, method), show_gold=show_gold)
     work.progress.note(f" knowledge  {len(errors):,} mistakes · asking {model.name}")
-    sampled = Sampled({}, {}, 0, 0, 0, 0.0, 0)
-    if requests:
-        with teacher_sampler(work, model, settings) as sampler:
-            sampled = sampler.sample(requests, stage="knowledge")
+    sampled = ask_for_notes(work, model, settings, requests)
     items, report = items_from(
         errors, requests, sampled.completions, sampled.failures, show_gold=show_gold, run=work.key
     )
     added = base.add(items, by=BUILT_BY, note=f"from {len(errors):,} mistakes of {method.label}")
     refined = put_in_order(work, base, new=bool(added))
-    outcomes = " · ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report.counts.items())
-    stats = base.stats()
-    statuses = ", ".join(f"{count:,} {name}" for name, count in stats.statuses.items()) or "none"
-    work.progress.note(f"            {stats.items:,} items ({statuses})   {outcomes or 'no mistakes'}")
+    say_what_came(work, base, report, "no mistakes")
     return report, taken_by(sampled, refined)
-
-
-def put_in_order(work: Workspace, base: KnowledgeBase, *, new: bool) -> int:
-    """Refine a base that has `new` items, or has changed since it was refined last.
-
-    Returns the revision up to which it is in order. Whoever edits it at the same moment is waited for: nothing is
-    written over, and the base is looked at again.
-    """
-    told = base.path.with_suffix(".json")
-    known = work.directory.read_json(told) if told.exists() else {}
-    if not new and isinstance(known, dict) and known.get("refined") == base.revision:
-        return base.revision
-    embed = embedder(work)
-    questions = {e.id: e for e in work.task.train}
-    while True:
-        before = base.revision
-        changes = refine(base.items(status=None), questions, embed=embed)
-        try:
-            base.apply(changes, by="refinement")
-        except DataError:
-            if base.revision == before:
-                raise
-        else:
-            # Each change is a row of its own: what somebody else wrote in between is looked at the next time.
-            return min(base.revision, before + len(changes))
-
-
-def embedder(work: Workspace) -> Embed | None:
-    """The encoder of `knowledge.retrieval.embedding_model`, for duplicates in other words; None where none is named.
-
-    Raises:
-        ConfigError, PrerequisiteError: as `sentence_embedder`.
-    """
-    directory = work.config.knowledge.retrieval.embedding_model
-    if directory is None:
-        return None
-    return sentence_embedder(directory)
-
-
-def analysis_sampling(work: Workspace, method: Nesycd | Skintern) -> Sampling:
-    """How the teacher's notes are drawn."""
-    settings = work.config.analysis_for(method)
-    return Sampling(
-        temperature=settings.temperature,
-        max_tokens=settings.max_tokens,
-        top_p=settings.top_p,
-        top_k=settings.top_k,
-        seed=work.config.seed,
-        stop=settings.stop,
-    )
-
-
-def write_build_report(
-    path: Path, method: Nesycd | Skintern, told: dict[str, Any], report: BuildReport, taken: Taken
-) -> None:
-    """What became of everything the teacher was asked about, beside the base: knowledge.json. `told` counts what led to
-    it."""
-    write_json(
-        path.with_suffix(".json"),
-        {
-            "method": method.label,
-            "base": path.name,
-            **told,
-            "analysed": len(report.built) - len(report.without_items),
-            "outcomes": report.counts,
-            **dataclasses.asdict(taken),
-            "built": [dataclasses.asdict(entry) for entry in report.built],
-        },
-    )
-
-
-def named(ids: Sequence[str]) -> str:
-    """The first few of some ids, and how many more there are."""
-    return ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
 
 
 def open_base(work: Workspace, path: Path) -> KnowledgeBase:

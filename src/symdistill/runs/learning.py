@@ -18,7 +18,7 @@ from symdistill.methods import Material, Method
 from symdistill.methods.rl import Rl
 from symdistill.records import Example, Sampling, TrainingExample
 from symdistill.runs.apart import cut_dev, set_apart
-from symdistill.runs.directory import cannot_write, write_json
+from symdistill.runs.directory import share_folder, write_json
 from symdistill.runs.featuring import tree_files
 from symdistill.runs.internalising import ensure_notes, note_makers, with_scaffold
 from symdistill.runs.knowing import (
@@ -292,24 +292,9 @@ def share_student(source: Path, target: Path, label: str) -> None:
     Raises:
         RunDirectoryError: the place cannot be written.
     """
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        shutil.copytree(source, scratch, copy_function=_link, ignore=shutil.ignore_patterns(CARD))
-        scratch.rename(target)
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    share_folder(source, target, CARD)
     card = read_card(source) or {}
     write_json(target / CARD, {**card, "method": label, "trained_as": card.get("trained_as", card.get("method"))})
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def read_card(target: Path) -> dict[str, Any] | None:

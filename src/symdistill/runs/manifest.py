@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from symdistill.evaluation.figures import dollars
 from symdistill.runs.reporting import PACKAGES, teacher_costs
 from symdistill.runs.workspace import Workspace
 
@@ -29,6 +30,13 @@ def family_manifest(
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def paid_sentence(paid: Mapping[str, Any] | None) -> str:
+    """What the replies of paid models cost, for people."""
+    if not paid:
+        return "No reply was paid for: nobody but the student was asked."
+    return f"Paid for: {paid['replies']:,} replies, {paid['tokens']:,} tokens, {dollars(paid['cost_usd'])}."
 
 
 def _version(package: str) -> str | None:

@@ -33,14 +33,15 @@ from symdistill.evaluation.scoring import predict
 from symdistill.knowledge.items import KnowledgeItem, Use
 from symdistill.knowledge.utility import lifts
 from symdistill.methods import Method
-from symdistill.methods.base import Ask, Knowledge, draw
-from symdistill.methods.gate import draw_with_items, prompt_for
+from symdistill.methods.base import Ask, Knowledge
+from symdistill.methods.gate import block_of
 from symdistill.methods.gate_settings import GateSettings
 from symdistill.records import Completion, Example, Prediction, Request, Sampling
 from symdistill.runs.bases import gate_base
 from symdistill.runs.directory import write_json
 from symdistill.runs.internalising import note_makers, notes_path
-from symdistill.runs.knowing import base_path, dev_questions, makers, named, open_base, read_knowledge
+from symdistill.runs.knowing import base_path, dev_questions, makers, open_base, read_knowledge
+from symdistill.runs.noting import named
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampler
@@ -121,7 +122,7 @@ def measure(work: Workspace, method: Method) -> tuple[Knowledge, Measured | None
         DataError: there is no dev question to calibrate on. RunDirectoryError: no student, or no knowledge base.
         Interrupted: Ctrl-C; the answers so far are stored.
     """
-    path, gate = gate_base(work, method), gate_settings(method)
+    path, gate = gate_base(work, method), _gating(method)
     knowledge = read_knowledge(work, path)
     if gate.mode == "never":
         return knowledge, None
@@ -155,7 +156,7 @@ def measure(work: Workspace, method: Method) -> tuple[Knowledge, Measured | None
     return replace(knowledge, threshold=calibration.threshold), measured
 
 
-def gate_settings(method: Method) -> GateSettings:
+def _gating(method: Method) -> GateSettings:
     """The gate of a method that has one."""
     found = method.gating
     assert found is not None
@@ -164,32 +165,27 @@ def gate_settings(method: Method) -> GateSettings:
 
 def threshold_of(method: Method, calibrated: float | None) -> float | None:
     """The threshold a method's gate uses: one that was set goes before the calibrated one."""
-    set_to = gate_settings(method).threshold
+    set_to = _gating(method).threshold
     return calibrated if set_to == "calibrated" else set_to
 
 
 def dev_replies(work: Workspace, method: Method, knowledge: Knowledge, ask: Ask, model: str) -> DevReplies:
     """Each dev question, directly and with knowledge, with the scores a gate can decide by."""
-    dev, gate = dev_questions(work, method), gate_settings(method)
+    dev, gate = dev_questions(work, method), _gating(method)
     settings = work.config.evaluation_for(method)
     greedy = _greedy(work, method)
     # A base may hold notes about dev questions, too; held-out questions will find none about themselves.
     found = [tuple(items) for items in knowledge.retriever.retrieve_many(dev, exclude_own=True)]
-    direct_prompts = [(e, method.prompt(e)) for e in dev]
+    bare = [(e, "") for e in dev]
     scored = replace(greedy, logprobs=True, top_two_at=gate.temperature)
-    direct = draw(ask, model, direct_prompts, scored)
+    direct = _replies(method, ask, model, bare, scored)
     fitting = [i for i, items in enumerate(found) if items]
-    known = dict(
-        zip(
-            fitting,
-            draw_with_items(ask, model, [(dev[i], prompt_for(method, dev[i], found[i])) for i in fitting], greedy),
-            strict=True,
-        )
-    )
-    drawn: list[list[Completion]] = [[] for _ in dev]
+    noted = [(dev[i], block_of(found[i])) for i in fitting]
+    known = dict(zip(fitting, _replies(method, ask, model, noted, greedy), strict=True))
+    drawn: list[Sequence[Completion]] = [[] for _ in dev]
     if gate.mode == "confidence":
         sampling = replace(greedy, temperature=settings.temperature)
-        drawn = draw(ask, model, direct_prompts, sampling, AGREEING)
+        drawn = _replies(method, ask, model, bare, sampling, AGREEING)
     replies = []
     for i, example in enumerate(dev):
         if direct[i]:
@@ -209,11 +205,8 @@ def item_uses(work: Workspace, method: Method, replies: Sequence[DevReply], ask:
     all the others."""
     pairs = [(reply, item) for reply in replies for item in reply.items]
     several = [(reply, item) for reply, item in pairs if len(reply.items) > 1]
-    prompts = [
-        (reply.example, prompt_for(method, reply.example, [other for other in reply.items if other.id != item.id]))
-        for reply, item in several
-    ]
-    drawn = draw_with_items(ask, model, prompts, _greedy(work, method))
+    asked = [(r.example, block_of([other for other in r.items if other.id != item.id])) for r, item in several]
+    drawn = _replies(method, ask, model, asked, _greedy(work, method))
     without = {(r.example.id, i.id): row for (r, i), row in zip(several, drawn, strict=True)}
     uses = []
     for reply, item in pairs:
@@ -238,9 +231,16 @@ def item_uses(work: Workspace, method: Method, replies: Sequence[DevReply], ask:
     return uses
 
 
+def _replies(
+    method: Method, ask: Ask, model: str, asked: Sequence[tuple[Example, str]], sampling: Sampling, samples: int = 1
+) -> list[Sequence[Completion]]:
+    replies = method.reply_to(ask, model, asked, sampling, samples) if asked else []
+    return [reply.completions for reply in replies]
+
+
 def chosen_threshold(method: Method, replies: Sequence[DevReply]) -> Calibration | None:
     """The calibration of the gate. Without a dev question there is none. Raises DataError where it is needed."""
-    settings = gate_settings(method)
+    settings = _gating(method)
     if not replies and settings.threshold != "calibrated":
         return None
     if not replies:

@@ -4,28 +4,27 @@ Every reply is in the store, every student is found again by what it was trained
 those: whenever the process ends, the same command goes on where it was. What was found is written anew after each
 round:
 
-lineage.jsonl   every output: its round, input, writer and request, its scores, why it was dropped, how it was graded
-kept.jsonl      what is learned, in the form of `seeds`        audit.jsonl    the graded slice, in the form of `labels`
+lineage.jsonl   every output of a round: its input, writer and request, its scores, why it was dropped, how it was
+                graded
+kept.jsonl      what is learned, in the form of `seeds`
+audit.jsonl     all that is graded, in the form of `labels`
 rounds.json     each round in figures                         rounds/student-N/  the students
 """
 
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from symdistill import content
-from symdistill.curation.pairs import Pair, Sieve, Verdict, filter_name
+from symdistill.curation.pairs import Pair, Sieve, filter_name
 from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.multilevel_metrics import RoundFigures
-from symdistill.evaluation.report_multilevel import outcome_sentence, progress_line, rounds_table
+from symdistill.evaluation.report_multilevel import outcome_sentence, progress_line, rounds_table, students_table
 from symdistill.evaluation.tables import plain_text
 from symdistill.methods import Material
 from symdistill.methods.multilevel import (
-    Input,
     MultilevelSettings,
     Round,
     Standing,
@@ -33,17 +32,16 @@ from symdistill.methods.multilevel import (
     chosen_student,
     stop_reason,
 )
-from symdistill.models.base import LanguageModel
 from symdistill.models.registry import load_teacher
-from symdistill.prompts import wording
-from symdistill.prompts.pairs import INPUT, NEW_TEXTS, first_line, pair_messages
-from symdistill.records import Completion, Example, Request, Sampling
+from symdistill.records import Example
 from symdistill.runs.knowing import summed
+from symdistill.runs.multilevel_asking import pairs_of, request_of, student_requests, teacher_requests
 from symdistill.runs.multilevel_filters import audit_filter, build_filters
+from symdistill.runs.multilevel_fixed import Answered, ask_fixed, graded
 from symdistill.runs.multilevel_inputs import Sources, audited_inputs, inputs_of_round, read_sources
-from symdistill.runs.multilevel_judges import Grades, audited_by, build_scorers, check_judges, grader, price_audit
-from symdistill.runs.multilevel_writing import Outcome, figures_of, report_rounds, write_rounds
-from symdistill.runs.reinforcing import asking
+from symdistill.runs.multilevel_judges import audited_by, build_scorers, check_judges, grader, price_audit
+from symdistill.runs.multilevel_writing import Outcome, Rounds, figures_of, report_rounds, write_rounds
+from symdistill.runs.reinforcing import asking, put_student
 from symdistill.runs.teaching import teacher_price, teacher_sampler
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.estimate import Estimate, estimate
@@ -110,7 +108,7 @@ def price_multilevel(work: Workspace) -> Estimate | None:
     model = load_teacher(work.config.teacher)
     there = work.config.store or work.directory.store
     found = estimate(
-        [request for request, _ in _teacher_requests(work, model, settings, sources, inputs)],
+        [request for request, _ in teacher_requests(work, model, settings, sources, inputs)],
         work.store if there.exists() else None,
         model,
         price=teacher_price(work),
@@ -134,30 +132,41 @@ def run_multilevel(work: Workspace) -> str:
     grade = grader(work, settings) if settings.audit else None
     outcomes: list[Outcome] = []
     places: list[Path] = []
+    answered: list[Answered] = []
+
+    def learn() -> None:
+        places.append(train_round(work, settings, outcomes, places))
+        if grade:
+            answered.append(ask_fixed(work, settings, sources, len(places), places[-1], grade))
+
     while True:
         number = len(outcomes)
         outcome = _written(work, settings, sources, outcomes, places[-1] if places else None)
         verdicts = sieve.judge(outcome.pairs)
-        grades = _graded(outcome.pairs, verdicts, grade) if grade else {}
+        grades = graded([pair for pair in outcome.pairs if pair.audit], grade) if grade else {}
         outcomes.append(dataclasses.replace(outcome, verdicts=tuple(verdicts), grades=grades))
         figures = figures_of(work, outcomes, known)
         work.progress.note(f" round {number:<5}{progress_line(figures[-1])}")
-        reason = stop_reason(standings(figures), settings.rounds, settings.stop)
+        reason = stop_reason(standings(figures, answered), settings.rounds, settings.stop)
         if reason is not None:
-            return _finish(work, settings, outcomes, figures, places, reason)
-        write_rounds(work, outcomes, figures)
-        places.append(train_round(work, settings, outcomes, places))
+            if not places:  # stopped before any student: what round 0 kept is learned all the same
+                _check_kept(work, outcomes, figures)
+                learn()
+            return _finish(work, settings, outcomes, figures, places, answered, reason)
+        write_rounds(work, outcomes, figures, answered)
+        learn()
 
 
-def standings(figures: Sequence[RoundFigures]) -> list[Standing]:
+def standings(figures: Sequence[RoundFigures], answered: Sequence[Answered] = ()) -> list[Standing]:
     """What the rounds are stopped by."""
+    fixed = {one.student: one.figures.accuracy for one in answered}
     return [
         Standing(
             kept=one.learned,
             generated=one.generated,
             tokens=one.tokens,
-            precision=one.precision,
             accuracy=one.accuracy,
+            fixed=fixed.get(one.number),
             novelty=one.novelty.share if one.novelty else None,
             diversity=one.diversity.distinct_2 if one.diversity else None,
             score=one.score,
@@ -188,20 +197,13 @@ def train_round(work: Workspace, settings: MultilevelSettings, outcomes: Sequenc
     return train_student(work, method, material, method.training_examples(material), target=target, start=start)
 
 
-def request_of(settings: MultilevelSettings) -> str:
-    """What stands around an input."""
-    if settings.request is not None:
-        return settings.request
-    return wording(NEW_TEXTS) if settings.invent else INPUT
-
-
 def _check_answers(settings: MultilevelSettings, sources: Sources) -> None:
     """Raises DataError where answers are to be compared with, and inputs have none."""
     wanting = "the audit by `gold`" if settings.audit and settings.audit.by == "gold" else ""
     comparing = [one for one in (*build_filters(settings), audit_filter(settings)) if one and one.needs_answers]
     if comparing:
         wanting = f"the filter `{filter_name(comparing[0])}`"
-    inputs = [one for some in sources.rounds for one in some] + [one for one, _ in sources.seeds]
+    inputs = [one for some in (*sources.rounds, sources.fixed) for one in some] + [one for one, _ in sources.seeds]
     lacking = "that is invented" if settings.invent else next((one.id for one in inputs if one.answer is None), None)
     if wanting and lacking is not None:
         raise DataError(
@@ -230,16 +232,16 @@ def _written(
     audited = audited_inputs(inputs, fraction, seed) if fraction else set()
     if place is None:
         model = load_teacher(work.config.teacher)
-        requests = _teacher_requests(work, model, settings, sources, inputs)
+        requests = teacher_requests(work, model, settings, sources, inputs)
         writer = f"teacher {model.name}"
         with teacher_sampler(work, model) as sampler:
             replies = sampler.sample([request for request, _ in requests], stage=f"round {number}").completions
     else:
         writer = f"student {number}"
         with asking(work, place) as (sampler, name):
-            requests = _student_requests(work, name, settings, inputs)
+            requests = student_requests(work, name, settings, inputs)
             replies = sampler.sample([request for request, _ in requests], stage=f"round {number}").completions
-    pairs = _pairs(settings, number, requests, replies, audited)
+    pairs = pairs_of(settings, number, requests, replies, audited)
     got = [replies[key] for key in dict.fromkeys(request.key for request, _ in requests) if key in replies]
     return Outcome(
         number,
@@ -252,90 +254,17 @@ def _written(
     )
 
 
-def _teacher_requests(
-    work: Workspace, model: LanguageModel, settings: MultilevelSettings, sources: Sources, inputs: Sequence[Input]
-) -> list[tuple[Request, Input]]:
-    teacher = work.config.teacher
-    sampling = Sampling(
-        temperature=teacher.temperature,
-        max_tokens=teacher.max_tokens,
-        top_p=teacher.top_p,
-        top_k=teacher.top_k,
-        seed=work.config.seed,
-        stop=teacher.stop,
+def _check_kept(work: Workspace, outcomes: Sequence[Outcome], figures: Sequence[RoundFigures]) -> None:
+    """Raises DataError where round 0 left nothing to learn from."""
+    if outcomes[0].learned:
+        return
+    dropped = Counter(verdict.reason for verdict in outcomes[0].verdicts if verdict.reason)
+    said = ", ".join(f"{name} {count:,}" for name, count in dropped.most_common()) or "no reply at all"
+    write_rounds(work, outcomes, figures, ())
+    raise DataError(
+        f"Round 0 keeps none of {figures[0].generated:,} outputs to learn from ({said}).",
+        f"Look at {work.directory.path / 'lineage.jsonl'}, and loosen `multilevel.filters`.",
     )
-    instruction = work.config.student.instruction if teacher.instruction is None else teacher.instruction
-    request, samples = request_of(settings), range(teacher.samples or settings.samples)
-    return [
-        (made, one)
-        for one in inputs
-        for made in content.samples(
-            model.name,
-            pair_messages(instruction, request, one.text, sources.demonstrations),
-            sampling,
-            samples,
-            one.id,
-        )
-    ]
-
-
-def _student_requests(
-    work: Workspace, model: str, settings: MultilevelSettings, inputs: Sequence[Input]
-) -> list[tuple[Request, Input]]:
-    sampling = Sampling(
-        temperature=settings.temperature, max_tokens=settings.max_tokens, top_p=settings.top_p, seed=work.config.seed
-    )
-    instruction, request = work.config.student.instruction, request_of(settings)
-    return [
-        (made, one)
-        for one in inputs
-        for made in content.samples(
-            model, pair_messages(instruction, request, one.text), sampling, range(settings.samples), one.id
-        )
-    ]
-
-
-def _pairs(
-    settings: MultilevelSettings,
-    number: int,
-    requests: Sequence[tuple[Request, Input]],
-    replies: Mapping[str, Completion],
-    audited: set[str],
-) -> list[Pair]:
-    """What was written, in the order it was asked for."""
-    pairs = []
-    for at, (request, one) in enumerate(requests):
-        reply = replies.get(request.key)
-        if reply is None:
-            continue
-        text = reply.text.strip()
-        cut = reply.finish_reason == "length"
-        if settings.take == "first_line":
-            cut, text = cut and "\n" not in text, first_line(text)
-        pairs.append(
-            Pair(
-                id=f"{number}-{at}",
-                round=number,
-                input_id=one.id,
-                input=one.text,
-                output=text,
-                answer=one.answer,
-                audit=one.id in audited,
-                model=request.model,
-                key=request.key,
-                cut=cut,
-                shown=one.shown,
-            )
-        )
-    return pairs
-
-
-def _graded(pairs: Sequence[Pair], verdicts: Sequence[Verdict], grade: Callable[[Sequence[Pair]], Grades]) -> Grades:
-    """The grades of the audited slice, dropped outputs included; what is no whole text is wrong."""
-    slice_ = [(pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True) if pair.audit]
-    unusable = {pair.id: False for pair, verdict in slice_ if verdict.reason in ("cut", "empty", "echo")}
-    found = grade([pair for pair, _ in slice_ if pair.id not in unusable])
-    return {**found, **unusable}
 
 
 def _finish(
@@ -343,37 +272,17 @@ def _finish(
     settings: MultilevelSettings,
     outcomes: Sequence[Outcome],
     figures: Sequence[RoundFigures],
-    places: list[Path],
+    places: Sequence[Path],
+    answered: Sequence[Answered],
     reason: Stop,
 ) -> str:
     """Choose a student and put it in its place, write everything down, and say what came of it."""
     from symdistill.runs.learning import read_card
 
-    if reason == "nothing kept" and not places:
-        dropped = Counter(verdict.reason for verdict in outcomes[0].verdicts if verdict.reason)
-        said = ", ".join(f"{name} {count:,}" for name, count in dropped.most_common()) or "no reply at all"
-        write_rounds(work, outcomes, figures)
-        raise DataError(
-            f"Round 0 keeps none of {figures[0].generated:,} outputs to learn from ({said}).",
-            f"Look at {work.directory.path / 'lineage.jsonl'}, and loosen `multilevel.filters`.",
-        )
-    if not places:  # stopped before any student: what round 0 kept is learned all the same
-        places.append(train_round(work, settings, outcomes, places))
-    accuracies = [one.accuracy for one in figures[1:]] or [None]
-    chosen = chosen_student(accuracies[: len(places)])
-    _place(work, places[chosen - 1])
+    chosen = chosen_student([one.figures.accuracy for one in answered] or [None] * len(places))
+    put_student(places[chosen - 1], work.directory.student("", alone=True), "multilevel")
     cards = {place.name: card for place in places if (card := read_card(place))}
-    summary = report_rounds(work, settings, outcomes, figures, reason, chosen, audited_by(work, settings), cards)
-    return f"{plain_text(rounds_table(figures, chosen))}\n{outcome_sentence(summary)}"
-
-
-def _place(work: Workspace, source: Path) -> None:
-    """Put the chosen student where runs have theirs."""
-    from symdistill.runs.learning import read_card, share_student
-
-    target = work.directory.student("", alone=True)
-    before, card = read_card(target), read_card(source)
-    if before and card and before["fingerprint"] == card["fingerprint"]:
-        return
-    shutil.rmtree(target, ignore_errors=True)
-    share_student(source, target, "multilevel")
+    found = Rounds(outcomes, figures, answered, reason, chosen)
+    summary = report_rounds(work, settings, found, audited_by(work, settings), cards)
+    tables = [rounds_table(figures, chosen), students_table(summary)]
+    return "\n\n".join([*(plain_text(table) for table in tables if table), outcome_sentence(summary)])

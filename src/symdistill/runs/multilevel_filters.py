@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from symdistill.curation.pairs import (
@@ -58,12 +59,20 @@ def audit_filter(settings: MultilevelSettings, places: Places | None = None) -> 
 
 
 def _one_judge(first: PairFilter, second: PairFilter) -> bool:
-    """Whether two filters judge by the same: two critics, or two models, do where they lie in one directory."""
+    """Whether two filters judge by the same: two critics of one training do, two models where they lie in one
+    directory."""
     if isinstance(first, CriticFilter) and isinstance(second, CriticFilter):
-        return first.path == second.path
+        return first.path == second.path or _one_training(first.path, second.path)
     if isinstance(first, EntailmentFilter) and isinstance(second, EntailmentFilter):
         return first.model == second.model
     return type(first) is type(second)
+
+
+def _one_training(first: Path, second: Path) -> bool:
+    """Whether two critics are one, whatever their thresholds. What is no critic is for others to refuse."""
+    from symdistill.training.critic import CARD, same_critic
+
+    return all((place / CARD).exists() for place in (first, second)) and same_critic(first, second)
 
 
 def _build(entry: Mapping[str, Any], where: str, places: Places) -> PairFilter:

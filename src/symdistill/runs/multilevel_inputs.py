@@ -19,6 +19,7 @@ from symdistill.errors import ConfigError, DataError
 from symdistill.methods.multilevel import Input, InventSettings, MultilevelSettings, check_fresh
 from symdistill.prompts.pairs import listed
 from symdistill.tasks.files import read_rows
+from symdistill.training.critic_labels import verdict_of
 
 _TEXT_KEYS = ("text", "input", "question")
 _TRIES = 200
@@ -27,11 +28,12 @@ _TRIES = 200
 
 @dataclass(frozen=True)
 class Sources:
-    """The files of a run, read: its inputs by round (none where a model invents), the pairs of round 0 where these come
-    from a file, what the teacher is shown, the texts invention begins with, and how many inputs were left out because
-    they stood there before."""
+    """The files of a run, read: its inputs by round (none where a model invents), those that no round has and every
+    student answers, the pairs of round 0 where these come from a file, what the teacher is shown, the texts invention
+    begins with, and how many inputs were left out because they stood there before."""
 
     rounds: tuple[tuple[Input, ...], ...] = ()
+    fixed: tuple[Input, ...] = ()
     seeds: tuple[tuple[Input, str], ...] = ()
     demonstrations: tuple[tuple[str, str], ...] = ()
     invented_from: tuple[Input, ...] = ()
@@ -40,14 +42,21 @@ class Sources:
     @property
     def line(self) -> str:
         """What there is, for people."""
-        if self.invented_from:
-            return f"{len(self.invented_from):,} texts to begin with"
         parts = [f"{sum(map(len, self.rounds)):,} inputs in {len(self.rounds)} rounds"]
+        if self.invented_from:
+            parts = [f"{len(self.invented_from):,} texts to begin with"]
+        if self.fixed:
+            parts.append(f"{len(self.fixed):,} for every student")
         if self.seeds:
             parts.append(f"{len(self.seeds):,} pairs to begin with")
         if self.repeated:
             parts.append(f"{self.repeated:,} inputs left out that stood there before")
         return "   ".join(parts)
+
+    @property
+    def deciding(self) -> frozenset[str]:
+        """The ids of that half of the fixed inputs by which rounds end and a student is chosen."""
+        return frozenset(one.id for one in self.fixed[::2])
 
 
 def read_sources(settings: MultilevelSettings, seed: int) -> Sources:
@@ -58,7 +67,7 @@ def read_sources(settings: MultilevelSettings, seed: int) -> Sources:
         ConfigError: nothing of a file can be audited, or shown.
     """
     if settings.invent is not None:
-        return Sources(invented_from=_invented_from(settings.invent))
+        return _to_invent(settings, settings.invent, seed)
     assert settings.inputs is not None
     seeds = tuple(read_pairs(settings.seeds)) if settings.seeds else ()
     found = read_inputs(settings.inputs)
@@ -74,7 +83,11 @@ def read_sources(settings: MultilevelSettings, seed: int) -> Sources:
             taken.add(squeezed(one.text))
             inputs.append(one)
     number = settings.rounds + (0 if seeds else 1)
-    return Sources(_cut(settings, inputs, number, seed), seeds, shown, repeated=len(found) - len(inputs))
+    fixed = sorted(inputs, key=lambda one: _rank(seed, "fixed", one.id))[: _fixed_count(settings, len(inputs))]
+    apart = set(fixed)
+    rest = [one for one in inputs if one not in apart]
+    rounds = _cut(settings, rest, number, seed, len(fixed))
+    return Sources(rounds, tuple(fixed), seeds, shown, repeated=len(found) - len(inputs))
 
 
 def read_inputs(path: Path) -> list[Input]:
@@ -115,23 +128,19 @@ def read_pairs(path: Path) -> list[tuple[Input, str]]:
 def read_labels(path: Path) -> dict[tuple[str, str], bool]:
     """What people said about outputs, by input and output without differences of case and white space.
 
-    Rows have `input`, `output` and `label` (true, false, 1, 0, "accept", "reject"; null: not said yet).
+    Rows have `input`, `output` and `label`, in the words of a critic's labels; null: not said yet.
 
     Raises:
         DataError: a row lacks a key, a label is none of these, or two rows contradict one another.
     """
     said: dict[tuple[str, str], bool] = {}
-    words = {"true": True, "1": True, "accept": True, "yes": True, "false": False, "0": False, "reject": False}
-    words["no"] = False
     for place, row in read_rows(path):
         text, output, label = (row.get(key) for key in ("input", "output", "label"))
         if not isinstance(text, str) or not isinstance(output, str):
             raise DataError(f"{place}: there is no `input` or no `output`.", "Copy both from audit.jsonl.")
         if label is None:
             continue
-        value = words.get(str(label).strip().lower())
-        if value is None:
-            raise DataError(f"{place}: `label` is {str(label)[:40]!r}.", "Write true or false.")
+        value = verdict_of(label, place)
         key = (squeezed(text), squeezed(output))
         if said.setdefault(key, value) is not value:
             raise DataError(f"{place}: an earlier row says the opposite about the same output.", "Keep one of them.")
@@ -152,7 +161,12 @@ def inputs_of_round(
         DataError: there are not so many, or one was used before.
     """
     if settings.invent is not None:
-        inputs = _drawn(settings, sources, number, kept, earlier, seed)
+        assert settings.per_round is not None
+        before = [*sources.fixed, *earlier]
+        own = {pair.id: pair.output for pair in kept}
+        inputs = _drawn(
+            settings.invent, sources.invented_from, f"{number}", settings.per_round, own=own, earlier=before, seed=seed
+        )
     else:
         inputs = list(sources.rounds[number - (1 if sources.seeds else 0)])
     check_fresh(earlier, inputs)
@@ -165,15 +179,21 @@ def audited_inputs(inputs: Sequence[Input], fraction: float, seed: int) -> set[s
     return set(ids[: min(max(1, round(fraction * len(ids))), len(ids) - 1)])
 
 
+def _fixed_count(settings: MultilevelSettings, inputs: int) -> int:
+    """How many of the inputs every student answers: one for each half at least, and none where nothing is audited."""
+    return max(2, round(settings.audit.fixed * inputs)) if settings.audit else 0
+
+
 def _cut(
-    settings: MultilevelSettings, inputs: Sequence[Input], number: int, seed: int
+    settings: MultilevelSettings, inputs: Sequence[Input], number: int, seed: int, fixed: int
 ) -> tuple[tuple[Input, ...], ...]:
     each = settings.per_round or len(inputs) // number
     if each < 2 or each * number > len(inputs):
+        apart = f", {fixed:,} more are for every student" if fixed else ""
         raise DataError(
-            f"{settings.inputs} holds {len(inputs):,} different inputs, and {number} rounds of "
+            f"{settings.inputs} holds {len(inputs):,} different inputs for the rounds{apart}, and {number} rounds of "
             f"{max(each, 2):,} need {max(each, 2) * number:,}.",
-            "Add inputs, or lower `multilevel.rounds` or `multilevel.per_round`.",
+            "Add inputs, or lower `multilevel.rounds`, `multilevel.per_round` or `multilevel.audit.fixed`.",
         )
     ranked = sorted(inputs, key=lambda one: _rank(seed, "round", one.id))
     return tuple(tuple(ranked[at * each : (at + 1) * each]) for at in range(number))
@@ -195,25 +215,31 @@ def _invented_from(invent: InventSettings) -> tuple[Input, ...]:
     return tuple(texts.values())
 
 
+def _to_invent(settings: MultilevelSettings, invent: InventSettings, seed: int) -> Sources:
+    """What is shown where a model invents; the fixed draws hold seeds alone."""
+    given = _invented_from(invent)
+    count = _fixed_count(settings, (settings.per_round or 0) * (settings.rounds + 1))
+    fixed = _drawn(invent, given, "fixed", count, own={}, earlier=(), seed=seed)
+    return Sources(fixed=tuple(fixed), invented_from=given)
+
+
 def _drawn(
-    settings: MultilevelSettings,
-    sources: Sources,
-    number: int,
-    kept: Sequence[Pair],
+    invent: InventSettings,
+    seeds: Sequence[Input],
+    name: str,
+    wanted: int,
+    *,
+    own: Mapping[str, str],
     earlier: Sequence[Input],
     seed: int,
 ) -> list[Input]:
-    """Texts to show, no set of them twice; those of the model's own making only from earlier rounds."""
-    invent, wanted = settings.invent, settings.per_round
-    assert invent is not None
-    assert wanted is not None
-    own: Mapping[str, str] = {pair.id: pair.output for pair in kept}
-    given: Mapping[str, str] = {one.id: one.text for one in sources.invented_from}
+    """Texts to show, no set of them twice; `own` are those of the model's making, from earlier rounds, by their ids."""
+    given: Mapping[str, str] = {one.id: one.text for one in seeds}
     before = {frozenset(one.shown) for one in earlier}
     inputs: list[Input] = []
     for at in range(wanted):
         for attempt in range(_TRIES):
-            chance = random.Random(f"{seed} {number} {at} {attempt}")
+            chance = random.Random(f"{seed} {name} {at} {attempt}")
             mine = chance.sample(sorted(own), min(invent.own, len(own)))
             theirs = chance.sample(sorted(given), min(invent.shown - len(mine), len(given)))
             shown = [*mine, *theirs]
@@ -221,14 +247,14 @@ def _drawn(
                 break
         else:
             raise DataError(
-                f"Round {number} needs {wanted:,} different draws of {invent.shown} from {len(given) + len(own):,} "
-                f"texts, and after {len(inputs):,} no new one is found.",
-                "Add texts to `multilevel.invent.seeds`, or lower `multilevel.per_round`.",
+                f"{'The audit' if name == 'fixed' else f'Round {name}'} needs {wanted:,} different draws of "
+                f"{invent.shown} from {len(given) + len(own):,} texts, and after {len(inputs):,} no new one is found.",
+                "Add texts to `multilevel.invent.seeds`, or lower `multilevel.per_round` or `multilevel.audit.fixed`.",
             )
         chance.shuffle(shown)
         before.add(frozenset(shown))
         text = listed([own[name] if name in own else given[name] for name in shown])
-        inputs.append(Input(f"draw {number}-{at}", text, shown=tuple(shown)))
+        inputs.append(Input(f"draw {name}-{at}", text, shown=tuple(shown)))
     return inputs
 
 

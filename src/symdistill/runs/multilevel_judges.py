@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from symdistill import content
 from symdistill.curation.pairs import CriticFilter, EntailmentFilter, Pair, PairFilter, Scorer, filter_name
@@ -64,7 +65,7 @@ def check_judges(work: Workspace, settings: MultilevelSettings) -> None:
     if settings.audit is None:
         return
     if settings.audit.labels is not None and settings.audit.labels.exists():
-        read_labels(settings.audit.labels)
+        _check_unknown(settings, settings.audit.labels)
     if settings.audit.by == "model" and auditor_settings(work, settings.audit).model in (None, "dataset"):
         raise ConfigError(
             "`multilevel.audit.by` is `model`, and no model is named.",
@@ -72,6 +73,24 @@ def check_judges(work: Workspace, settings: MultilevelSettings) -> None:
         )
     if settings.audit.by == "model":
         _open_auditor(work, settings.audit)
+
+
+def _check_unknown(settings: MultilevelSettings, path: Path) -> None:
+    """Raises ConfigError where labels that are to audit are among those a critic that selects learned from."""
+    labels = read_labels(path)
+    for one in build_filters(settings):
+        if not isinstance(one, CriticFilter):
+            continue
+        from symdistill.training.critic import digest_of, learned_by
+
+        learned = learned_by(one.path)
+        known = sum(digest_of(pair) in learned for pair in labels)
+        if known:
+            raise ConfigError(
+                f"{known:,} of the {len(labels):,} labels in {path} {'is' if known == 1 else 'are'} among what the "
+                "filter `critic` learned from: it is right about these, whatever it is worth.",
+                "Take them out, and label other outputs.",
+            )
 
 
 def price_audit(work: Workspace, settings: MultilevelSettings, sources: Sources) -> Estimate | None:
@@ -107,6 +126,11 @@ def _audited_ahead(work: Workspace, settings: MultilevelSettings, fraction: floa
             if one.id in audited
             for sample in range(samples)
         ]
+        if number:  # the student of the round, about what no round has
+            found += [
+                Pair(f"fixed-{number}-{one.id}", number, one.id, one.text, f"fixed {number} {longest}")
+                for one in sources.fixed
+            ]
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +12,13 @@ from typing import Any
 
 from symdistill.content import content_key, file_sha256
 from symdistill.curation.pairs import Pair, Verdict
-from symdistill.evaluation.multilevel_metrics import RoundFigures, diversities, novelties
+from symdistill.evaluation.multilevel_metrics import RoundFigures, StudentFigures, compared, diversities, novelties
 from symdistill.evaluation.report_multilevel import MultilevelReport, Shown, write_multilevel_report
-from symdistill.evaluation.statistics import wilson_of_groups
+from symdistill.evaluation.statistics import wilson, wilson_of_groups
 from symdistill.methods.multilevel import Input, MultilevelSettings, Stop
 from symdistill.runs.directory import write_json, write_rows
-from symdistill.runs.manifest import family_manifest
+from symdistill.runs.manifest import family_manifest, paid_sentence
+from symdistill.runs.multilevel_fixed import Answered, audit_rows
 from symdistill.runs.multilevel_judges import Grades
 from symdistill.runs.workspace import Workspace
 
@@ -46,6 +48,22 @@ class Outcome:
     @property
     def judged(self) -> list[tuple[Pair, Verdict]]:
         return list(zip(self.pairs, self.verdicts, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Rounds that are over: what they wrote, what their students said about the fixed inputs, why there were no more,
+    and the number of the student that is the run's."""
+
+    outcomes: Sequence[Outcome]
+    figures: Sequence[RoundFigures]
+    answered: Sequence[Answered]
+    stopped: Stop
+    chosen: int
+
+    @property
+    def students(self) -> list[StudentFigures]:
+        return [one.figures for one in self.answered]
 
 
 def figures_of(work: Workspace, outcomes: Sequence[Outcome], known: Sequence[tuple[str, str]]) -> list[RoundFigures]:
@@ -98,6 +116,7 @@ def write_rounds(
     work: Workspace,
     outcomes: Sequence[Outcome],
     figures: Sequence[RoundFigures],
+    answered: Sequence[Answered],
     stopped: Stop | None = None,
     chosen: int | None = None,
 ) -> None:
@@ -112,9 +131,10 @@ def write_rounds(
             for pair in outcome.learned
         ),
     )
-    write_rows(place / "audit.jsonl", (row for outcome in outcomes for row in _audited(outcome)))
+    graded = [_audited(outcome) for outcome in outcomes] + [audit_rows(one) for one in answered]
+    write_rows(place / "audit.jsonl", itertools.chain.from_iterable(graded))
     told = {"stopped": stopped, "chosen": chosen, "rounds": [as_json(one) for one in figures]}
-    write_json(place / "rounds.json", told)
+    write_json(place / "rounds.json", told | {"students": students_json(answered, work.config.seed)})
 
 
 def as_json(one: RoundFigures) -> dict[str, Any]:
@@ -122,6 +142,21 @@ def as_json(one: RoundFigures) -> dict[str, Any]:
     shares = {"precision": one.precision, "accuracy": one.accuracy}
     shares["novelty_share"] = one.novelty.share if one.novelty else None
     return {**dataclasses.asdict(one), "yield": one.kept / one.generated if one.generated else None, **shares}
+
+
+def students_json(answered: Sequence[Answered], seed: int) -> list[dict[str, Any]]:
+    """Each student on either half of the fixed inputs, and beside the first student on the half that is reported."""
+    students = [one.figures for one in answered]
+    found = []
+    for one in students:
+        halves = {}
+        for name, verdicts in (("deciding", one.deciding), ("reported", one.reported)):
+            right, n = sum(verdicts.values()), len(verdicts)
+            interval = dataclasses.asdict(wilson(right, n)) if n else {"low": None, "high": None}
+            halves[name] = {"right": right, "n": n, **interval}
+        beside = compared(one, students[0], seed) if one is not students[0] else None
+        found.append({"student": one.student, **halves, "beside_first": dataclasses.asdict(beside) if beside else None})
+    return found
 
 
 def _lineage(outcome: Outcome) -> Iterator[Mapping[str, Any]]:
@@ -149,53 +184,53 @@ def _audited(outcome: Outcome) -> Iterator[Mapping[str, Any]]:
     for pair, verdict in outcome.judged:
         if pair.audit:
             label = outcome.grades.get(pair.id)
-            row = {"id": pair.id, "round": pair.round, "kept": verdict.kept, "label": label}
+            row = {"id": pair.id, "round": pair.round, "slice": "round", "kept": verdict.kept, "label": label}
             yield {**row, "input": pair.input, "output": pair.output}
 
 
 def report_rounds(
     work: Workspace,
     settings: MultilevelSettings,
-    outcomes: Sequence[Outcome],
-    figures: Sequence[RoundFigures],
-    stopped: Stop,
-    chosen: int,
+    found: Rounds,
     audited_by: str,
     students: Mapping[str, Mapping[str, Any]],
 ) -> MultilevelReport:
     """Write metrics.json, manifest.json and report.html beside the files of the rounds, and return what they say.
     `students` are the cards of those that were trained."""
-    write_rounds(work, outcomes, figures, stopped, chosen)
+    write_rounds(work, found.outcomes, found.figures, found.answered, found.stopped, found.chosen)
+    manifest = family_manifest(work, _inputs(settings, found.outcomes), students)
     facts = {
         "family": "multilevel",
-        "stopped": stopped,
-        "chosen": chosen,
+        "stopped": found.stopped,
+        "chosen": found.chosen,
         "audited_by": audited_by or None,
         "learn": settings.learn,
         "train_from": settings.train_from,
+        "rounds": [as_json(one) for one in found.figures],
+        "students": students_json(found.answered, work.config.seed),
+        "paid": manifest["teacher"],
     }
-    write_json(work.directory.metrics, {**facts, "rounds": [as_json(one) for one in figures]})
-    manifest = family_manifest(work, _inputs(settings, outcomes), students)
+    write_json(work.directory.metrics, facts)
     write_json(work.directory.manifest, manifest)
-    paid = manifest["teacher"]
-    cost = f"{paid['replies']:,} replies of teacher and auditor, ${paid['cost_usd']:.4f}" if paid else "no reply"
     report = MultilevelReport(
         title=work.directory.path.name,
         student=work.config.student.model,
-        figures=figures,
-        stopped=stopped,
-        chosen=chosen,
+        figures=found.figures,
+        students=found.students,
+        stopped=found.stopped,
+        chosen=found.chosen,
         audited_by=audited_by,
         learn=settings.learn,
         train_from=settings.train_from,
         filters=[_described(entry) for entry in settings.filters],
-        shown=[_shown(outcome) for outcome in outcomes],
+        shown=[_shown(outcome) for outcome in found.outcomes],
+        paid=paid_sentence(manifest["teacher"]),
+        seed=work.config.seed,
         created=datetime.now(UTC).date(),
         command=work.directory.command,
         config=work.config.to_yaml(),
         provenance={
             "configuration": work.key,
-            "paid for": cost,
             "inputs": str(manifest["inputs"]["rounds"]),
             "Python": f"{manifest['python']} on {manifest['platform']}",
             "packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),

@@ -17,7 +17,7 @@ from symdistill.errors import ConfigError, PrerequisiteError
 from symdistill.knowledge.triples.contradiction import Contradictions
 from symdistill.knowledge.triples.records import canonical_hash
 from symdistill.methods.preferences import pairs, verdicts
-from symdistill.methods.reward import Judged, Scorer, Scorers, judge
+from symdistill.methods.reward import Judged, Scorers, judge
 from symdistill.methods.rl import Rl, select
 from symdistill.records import Example, Message, Rationale
 from symdistill.training.lessons import Asked, Lesson, Opinion, Opinions, Preference, Preferences, Rewarded, Said
@@ -82,7 +82,7 @@ def check_judges(method: Rl) -> list[str]:
         if place is not None and not place.is_dir():
             raise ConfigError(f"There is no directory {place} (`{key}` of {method.label}).", f"Name {what}.")
     if settings.critic is not None:
-        _critic(settings.critic)
+        _RepliesCritic(settings.critic)
     return _check_graph(method, settings.graph) if settings.graph is not None else []
 
 
@@ -126,7 +126,8 @@ def judges_of(method: Rl) -> Judges:
     identity: dict[str, Any] = {}
     scorers = Scorers()
     if settings.critic is not None:
-        scorers = replace(scorers, critic=_critic(settings.critic))
+        critic = _RepliesCritic(settings.critic)
+        scorers = replace(scorers, critic=critic.score, ahead=critic.ahead)
         identity["critic"] = {p.name: file_sha256(p) for p in sorted(settings.critic.iterdir()) if p.is_file()}
     if settings.graph is not None:
         store = _graph(settings.graph)
@@ -141,16 +142,26 @@ def judges_of(method: Rl) -> Judges:
     return Judges(scorers, identity or None)
 
 
-def _critic(place: Path) -> Scorer:
-    from symdistill.training.critic import Critic
+class _RepliesCritic:
+    """A critic that judges replies; each text is judged once. Raises DataError where there is none in `place`."""
 
-    critic = Critic.load(place)
+    def __init__(self, place: Path) -> None:
+        from symdistill.training.critic import Critic
 
-    @functools.cache
-    def probability(question: str, text: str) -> float:
-        return float(critic.probabilities([(question, text)])[0]) if text.strip() else 0.0
+        self._critic = Critic.load(place)
+        self._known: dict[tuple[str, str], float] = {}
 
-    return lambda example, rationale: probability(example.question, rationale.text)
+    def ahead(self, replies: Sequence[tuple[Example, Rationale]]) -> None:
+        """Judge replies together: where a model stands behind the critic, one by one takes many times as long."""
+        pairs = dict.fromkeys((example.question, reply.text) for example, reply in replies if reply.text.strip())
+        new = [pair for pair in pairs if pair not in self._known]
+        if new:
+            self._known |= zip(new, map(float, self._critic.probabilities(new)), strict=True)
+
+    def score(self, example: Example, reply: Rationale) -> float:
+        """How probably the reply is a good one; 0 of one that says nothing."""
+        self.ahead([(example, reply)])
+        return self._known.get((example.question, reply.text), 0.0)
 
 
 def _graph(place: Path) -> TripleStore:

@@ -19,7 +19,7 @@ from symdistill.content import content_key
 from symdistill.curation.rationales import rationales as read_replies
 from symdistill.curation.settings import CurationSettings
 from symdistill.curation.words import squeezed
-from symdistill.errors import DataError
+from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.report_data import RoundRow, RoundsSummary
 from symdistill.evaluation.report_rounds import LEARNED, audited, outcome, share
 from symdistill.evaluation.scoring import predict
@@ -71,6 +71,7 @@ def check_audits(work: Workspace) -> None:
                 "answer.",
                 "Add answers, or choose another `dev_fraction`.",
             )
+        _check_steps_of_grpo(work, method, len(asked))
         audit = len(dev_questions(work, method))
         if method.settings.reward.only and 0.5**audit >= HACKING_LEVEL:
             raise DataError(
@@ -78,6 +79,22 @@ def check_audits(work: Workspace) -> None:
                 "out that a student learned to please it.",
                 "Add questions with answers, or raise `dev_fraction`.",
             )
+
+
+def _check_steps_of_grpo(work: Workspace, method: Rl, questions: int) -> None:
+    """Raises ConfigError where a step of GRPO asks more questions than there are."""
+    own = method.settings
+    if own.algorithm != "grpo":
+        return
+    named = Rl(own.model_copy(update={"training": own.round_training()}))
+    training = work.config.training_for(named)
+    replies = training.per_device_train_batch_size * training.gradient_accumulation_steps
+    if replies // own.samples > questions:
+        raise ConfigError(
+            f"One step of {method.label} asks {replies // own.samples:,} questions, and there are {questions:,} with "
+            "an answer.",
+            "Lower `training.per_device_train_batch_size` or `gradient_accumulation_steps` of the method.",
+        )
 
 
 def reinforce(work: Workspace, method: Rl, rationales: Sequence[Rationale]) -> Path:
@@ -226,6 +243,8 @@ def examine(
         greedy = Sampling(max_tokens=settings.max_tokens, seed=work.config.seed)
         rows = method.predict(lambda r: sampler.sample(r, stage=stage).completions, name, audit, greedy)
     read = read_replies(asked, requests, replies, CurationSettings())
+    if scorers.ahead:
+        scorers.ahead([(by_id[r.example_id], r) for r in read])
     judged = [judge(by_id[r.example_id], r, settings.reward, scorers) for r in read]
     return judged, [predict(e, row, method.label).correct for e, row in zip(audit, rows, strict=True)]
 
@@ -296,26 +315,36 @@ def finish(
 
 def place_student(work: Workspace, method: Rl, place: Path | None, target: Path) -> None:
     """Put a student of a round in the method's place; the untrained one is copied."""
-    from symdistill.runs.learning import CARD, read_card, share_student, weights_sha256
+    from symdistill.runs.learning import CARD, read_card, weights_sha256
     from symdistill.students.loading import locate_student
 
-    source = place or locate_student(work.config.student)
-    card = read_card(source) if place else _untrained(method, source)
-    before = read_card(target)
-    if before and card and before["fingerprint"] == card["fingerprint"]:
+    if place is not None:
+        put_student(place, target, method.label)
+        return
+    source = locate_student(work.config.student)
+    card, before = _untrained(method, source), read_card(target)
+    if before and before["fingerprint"] == card["fingerprint"]:
         return
     shutil.rmtree(target, ignore_errors=True)
-    if place is not None:
-        share_student(place, target, method.label)
-        return
     scratch = target.with_name(f".{target.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         shutil.copytree(source, scratch)
-        write_json(scratch / CARD, {**(card or {}), "weights_sha256": weights_sha256(scratch)})
+        write_json(scratch / CARD, {**card, "weights_sha256": weights_sha256(scratch)})
         scratch.rename(target)
     except OSError as error:
         raise cannot_write(target, error) from error
+
+
+def put_student(source: Path, target: Path, label: str) -> None:
+    """Put a student that was trained where one is looked for, unless it is there. Raises RunDirectoryError."""
+    from symdistill.runs.learning import read_card, share_student
+
+    card, before = read_card(source), read_card(target)
+    if before and card and before["fingerprint"] == card["fingerprint"]:
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    share_student(source, target, label)
 
 
 def _untrained(method: Rl, source: Path) -> dict[str, Any]:

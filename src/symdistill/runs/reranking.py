@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from symdistill.content import content_key
@@ -24,7 +25,7 @@ from symdistill.methods.base import Material
 from symdistill.methods.kard import Kard
 from symdistill.methods.std_cot import first_samples
 from symdistill.records import Example, Rationale
-from symdistill.runs.directory import write_json
+from symdistill.runs.directory import share_folder, write_json
 from symdistill.tasks.splitting import draw, with_twins
 
 if TYPE_CHECKING:
@@ -62,9 +63,11 @@ def parts_of(material: Material, method: Kard, seed: int, apart: Collection[str]
 
 
 def ensure_reranker(work: Workspace, method: Kard, plain: Reading, material: Material, parts: Parts) -> Reranker:
-    """The reranker of a method, trained where it is not."""
-    from symdistill.training.rankers import VERSION, Reranker, read_card
-    from symdistill.training.reranker import train_reranker
+    """The reranker of a method, trained where neither this run nor another cell of its grid has it.
+
+    What it learned and how it is mixed with BM25 are two things: another mix asks for no other training.
+    """
+    from symdistill.training.rankers import VERSION, Reranker, mixed_anew, read_card
 
     settings, index = method.settings, plain.index
     interaction: Literal["bi-encoder", "late-interaction"] = (
@@ -75,54 +78,104 @@ def ensure_reranker(work: Workspace, method: Kard, plain: Reading, material: Mat
     learned = [(e, text) for e, text in pairs if e.id in parts.learned]
     base, of_base = _base(work, method)
     fingerprint = content_key(
-        "x1",
+        "x4",
         {
             "learned": [[passage_query(e), rationale_query(text)] for e, text in learned],
-            "chosen_on": [[passage_query(e), rationale_query(text)] for e, text in pairs if e.id in parts.chosen_on],
             "passages": index.facts["key"],
-            "read": [settings.passages, settings.candidates],
             "interaction": interaction,
-            "settings": settings.reranking.model_dump(mode="json", exclude={"held_out"}),
+            "settings": settings.reranking.model_dump(mode="json", exclude={"held_out", "lexical"}),
             "base": of_base,
             "seed": work.training_seed(method),
             "version": VERSION,
         },
     )
 
+    lexical = settings.reranking.lexical
+    decided: list[object] = [lexical]
+    if lexical == "chosen":
+        chosen_on = [[passage_query(e), rationale_query(text)] for e, text in pairs if e.id in parts.chosen_on]
+        decided += [chosen_on, settings.passages, settings.candidates]
+    mixed = content_key("x5", decided)
+
     def mix(ranker: Reranker) -> float | None:
-        if settings.reranking.lexical != "chosen":
-            return settings.reranking.lexical
+        if lexical != "chosen":
+            return lexical
         texts = _texts(method, material, parts.chosen_on)
         return best_share([_mix_case(plain, ranker, by_id[i], texts[i]) for i in sorted(texts)], settings.passages)
 
     target = work.directory.reranker(method.label)
-    card = read_card(target)
-    if card and card["fingerprint"] == fingerprint:
-        work.progress.start("reranker")
-        work.progress.finish(f"{method.label}   trained before ({card['steps']:,} steps)")
-        return Reranker.load(target)
+    with work.alone(fingerprint):
+        card = read_card(target)
+        if not card or card["fingerprint"] != fingerprint:
+            if twin := _twin(work, fingerprint):
+                _share(twin, target)
+                work.progress.start("reranker")
+                place = os.path.relpath(twin, work.directory.path)
+                work.progress.finish(f"{method.label}   trained already, as {place}")
+            else:
+                _train(work, method, index, learned, base, interaction, fingerprint, mix, mixed)
+        else:
+            work.progress.start("reranker")
+            work.progress.finish(f"{method.label}   trained before ({card['steps']:,} steps)")
+    ranker = Reranker.load(target)
+    return ranker if ranker.card.get("mixed") == mixed else mixed_anew(target, mix(ranker), mixed)
+
+
+def _train(
+    work: Workspace,
+    method: Kard,
+    index: PassageIndex,
+    learned: Sequence[tuple[Example, str]],
+    base: RankerBase,
+    interaction: Literal["bi-encoder", "late-interaction"],
+    fingerprint: str,
+    mix: Callable[[Reranker], float | None],
+    mixed: str,
+) -> None:
+    from symdistill.training.reranker import train_reranker
+
+    settings = method.settings.reranking
     work.progress.start("candidates", len(learned))
     cases = []
     for example, text in learned:
-        cases.append(ranking_case(index, example, text, settings.reranking.each))
+        cases.append(ranking_case(index, example, text, settings.each))
         work.progress.advance()
-    trained = train_reranker(
+    train_reranker(
         cases,
         index.__getitem__,
         base,
         interaction,
-        settings.reranking,
-        target,
+        settings,
+        work.directory.reranker(method.label),
         fingerprint=fingerprint,
         checkpoint=work.directory.checkpoints / f"{method.label}-reranker-{fingerprint[-8:]}.safetensors",
         mix=mix,
+        mixed=mixed,
         seed=work.training_seed(method),
         progress=work.progress,
         label=method.label,
     )
     for left in work.directory.checkpoints.glob(f"{method.label}-reranker-*.safetensors"):
         left.unlink()  # those of trainings that were given up as well
-    return trained
+
+
+def _twin(work: Workspace, fingerprint: str) -> Path | None:
+    """A finished reranker with this fingerprint, of this run or of any cell of its grid; the oldest one."""
+    from symdistill.training.rankers import CARD, read_card
+
+    own = sorted(work.directory.reranker("").glob("*/"))
+    places = {*own, *(work.commons.reranker_places() if work.commons else ())}
+    whole = [place for place in places if not place.name.startswith(".")]
+    found = [place for place in whole if (card := read_card(place)) and card["fingerprint"] == fingerprint]
+    return min(found, key=lambda place: (place / CARD).stat().st_mtime, default=None)
+
+
+def _share(source: Path, target: Path) -> None:
+    """Put a reranker in a second place; its card is a file of each, since they may be mixed otherwise."""
+    from symdistill.training.rankers import CARD, read_card
+
+    share_folder(source, target, CARD)
+    write_json(target / CARD, read_card(source))
 
 
 def _base(work: Workspace, method: Kard) -> tuple[RankerBase, str]:
@@ -180,7 +233,7 @@ def measure_retrieval(
         {
             "asked": [[passage_query(e), [rationale_query(t) for t in texts[e.id]]] for e in questions],
             "passages": plain.index.facts["key"],
-            "reranker": card["fingerprint"] if card else None,
+            "reranker": [card["fingerprint"], card["lexical"]] if card else None,
             "settings": [settings.passages, settings.candidates, work.config.evaluation.confidence],
             "seed": work.config.seed,
         },

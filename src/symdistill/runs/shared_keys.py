@@ -1,20 +1,43 @@
-"""Keys of the run's sections that an entry of `methods` may not change, because all methods have them in common."""
+"""What an entry of `methods` may change of the run's sections, and what these have to be for it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from symdistill.errors import ConfigError
 from symdistill.methods import Method, MethodSettings
 from symdistill.methods.base import TEACHER_KEYS
+from symdistill.methods.nesycd import NesycdSettings
+from symdistill.methods.rl import RlSettings
+from symdistill.methods.skintern import USUAL_ANALYSIS, SkinternSettings
 from symdistill.runs.validation import Places
 from symdistill.training.settings import TrainingSettings
+
+ANALYSIS_TOKENS = 512
+"""Tokens of the teacher's two notes about a mistake at most, where the configuration does not say."""
+
+NOT_IN_ANALYSIS = ("samples", "instruction", "demonstrations", "show_answer", "logprobs")
+"""Keys of `teacher` that have no part in its notes: about each question it is asked once, in a wording of its own."""
 
 _EVALUATION = {
     "limit": "all methods are judged on the same questions",
     "confidence": "all intervals of a run have one confidence",
     "teacher": "the teacher is asked once, beside all methods",
 }
+
+
+def key_in(section: str, name: str, changes: Mapping[str, Any], where: str) -> str:
+    """Where the key `name` of a section stands: among the `changes` of an entry, at `where`, or in the section."""
+    return f"{where}.{name}" if name in changes else f"{section}.{name}"
+
+
+def analysis_changes(settings: NesycdSettings | SkinternSettings) -> dict[str, Any]:
+    """The keys of `teacher` that are changed where it writes its notes, about mistakes or about solutions."""
+    if isinstance(settings, SkinternSettings):
+        return {**USUAL_ANALYSIS, **settings.analysis}
+    return {"temperature": 0.0, "max_tokens": ANALYSIS_TOKENS, **settings.analysis}
 
 
 def check_shared(settings: MethodSettings, where: str, places: Places) -> None:
@@ -46,32 +69,59 @@ def check_teacher(method: Method, where: str, places: Places) -> None:
         )
 
 
-def check_pacing(training: TrainingSettings, method: Method, where: str, places: Places) -> None:
-    """Raises ConfigError where a method cannot learn easy examples first, or there are fewer epochs than steps.
-    `training` is the section that is changed at `where`."""
+def check_pacing(
+    training: TrainingSettings, method: Method, changes: Mapping[str, Any], where: str, places: Places
+) -> None:
+    """Raises ConfigError where a method cannot learn easy examples first, or its epochs do not make the steps of that.
+    `training` is the section with the `changes` that stand at `where`."""
     if training.curriculum == "none" or not method.trains:
         return
     own = {"skintern": "takes away what stands before its questions in steps of its own", "rl": "learns in rounds"}
     if (why := own.get(method.settings.name)) is not None:
+        key = key_in("training", "curriculum", changes, where)
         raise ConfigError(
-            f"`training.curriculum: {training.curriculum}`{places.at('training.curriculum')} cannot order the examples "
-            f"of {method.label}, which {why}.",
+            f"`{key}`{places.at(key)} is {training.curriculum}, which cannot order the examples of {method.label}: it "
+            f"{why}.",
             f"Add `training: {{curriculum: none}}` to the entry of {method.label}.",
         )
-    counted, key = training.num_train_epochs, "num_train_epochs"
+    key = key_in("training", "curriculum_steps", changes, where)
+    check_steps(training, training.curriculum_steps, key, changes, where, places)
+
+
+def check_steps(
+    training: TrainingSettings, steps: int, key: str, changes: Mapping[str, Any], where: str, places: Places
+) -> None:
+    """Raises ConfigError where `training` cannot be divided among so many `steps`, which `key` asks for: there are
+    fewer epochs, or a part of one. `changes` of the section stand at `where`."""
+    counted, name = training.num_train_epochs, "num_train_epochs"
     if training.max_steps > 0:
-        counted, key = training.max_steps, "max_steps"
-    if counted < training.curriculum_steps:
+        counted, name = training.max_steps, "max_steps"
+    length = key_in("training", name, changes, where)
+    if counted < steps:
         raise ConfigError(
-            f"`{where}`: `curriculum_steps` is {training.curriculum_steps}, and `{key}` is {counted:g}: each step "
-            "needs one at least.",
-            f"Set `{key}` to {training.curriculum_steps} or more, or choose fewer `curriculum_steps`.",
+            f"`{key}`{places.at(key)} is {steps}, and `{length}` is {counted:g}: each step needs one at least.",
+            f"Set `{length}` to {steps} or more, or choose fewer steps.",
         )
     if not float(counted).is_integer():
         raise ConfigError(
-            f"`{where}`: `{key}` is {counted:g}, and a curriculum divides whole epochs among its "
-            f"{training.curriculum_steps} steps.",
-            f"Set `{key}` to {int(counted)}, or count the training in `max_steps`.",
+            f"`{length}`{places.at(length)} is {counted:g}, and `{key}` divides whole epochs among {steps} steps.",
+            f"Set `{length}` to {math.floor(counted)}, or count the training in `max_steps`.",
+        )
+
+
+def check_batches(training: TrainingSettings, settings: RlSettings, where: str) -> None:
+    """Raises ConfigError where the replies of a step do not make the groups an algorithm compares."""
+    batch, parts = training.per_device_train_batch_size, training.gradient_accumulation_steps
+    if settings.algorithm == "kto" and batch < 2:
+        raise ConfigError(
+            f"The algorithm kto of `{where}` compares the replies of a batch, and `per_device_train_batch_size` is 1.",
+            f"Add `training: {{per_device_train_batch_size: 8}}` to `{where}`.",
+        )
+    if settings.algorithm == "grpo" and batch * parts % settings.samples:
+        raise ConfigError(
+            f"A step of grpo in `{where}` takes {batch * parts} replies (`per_device_train_batch_size` times "
+            f"`gradient_accumulation_steps`), and `samples` is {settings.samples}: the last group would be cut.",
+            f"Make it a multiple: `training: {{per_device_train_batch_size: {settings.samples}}}` in `{where}`.",
         )
 
 

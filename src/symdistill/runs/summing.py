@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symdistill.evaluation.edits import StudentEdit, edit_lines, rule_edits, student_edit
+from symdistill.evaluation.following import followings
 from symdistill.evaluation.interpretability import interpretability, measure_lines, shuffled_control
 from symdistill.evaluation.metrics import TEACHER
 from symdistill.evaluation.report_symbolic import SymbolicSummary, agreements, rules_in_words
@@ -61,22 +62,34 @@ def _summary(work: Workspace, judged: Judged, answers: dict[str, dict[str, str]]
         rules=rules_in_words(rules),
         measures=measures,
         agreements=agreements(rules, decisions, answers, seed=seed),
+        followings=followings(decisions, gold, answers, *_followers(work, judged, answers), seed=seed),
         edits=rule_edits(rules, list(facts_of(judged.rows)), names, labels),
         students=_student_edits(work, judged, answers),
         drawing=None if tree is None else tree_svg(tree, f"Decision tree of {judged.method.label}"),
     )
 
 
-def _student_edits(work: Workspace, judged: Judged, answers: dict[str, dict[str, str]]) -> list[StudentEdit]:
-    """Students of this very knowledge that learned an edit of it, each beside one that learned it unchanged."""
-    own = judged.method.settings.model_dump(exclude={"label", "training", "curation", "evaluation"})
-    students = [
+def _followers(work: Workspace, judged: Judged, answers: dict[str, dict[str, str]]) -> tuple[list[str], list[str]]:
+    """The students that learned this very knowledge unchanged, and those that learned something else."""
+    mine = {m.label for m in _students_of(work, judged, answers)}
+    own = [m.label for m in _students_of(work, judged, answers) if m.settings.flip is None]
+    return own, [m.label for m in work.trained if m.label in answers and m.label not in mine]
+
+
+def _students_of(work: Workspace, judged: Judged, answers: dict[str, dict[str, str]]) -> list[KbStudent]:
+    """The students of this very knowledge, edited or not."""
+    apart = {"label", "training", "curation", "evaluation"}
+    own = judged.method.settings.model_dump(exclude=apart)
+    return [
         m
         for m in work.methods
-        if isinstance(m, KbStudent)
-        and m.settings.source.model_dump(exclude={"label", "training", "curation", "evaluation"}) == own
-        and m.label in answers
+        if isinstance(m, KbStudent) and m.settings.source.model_dump(exclude=apart) == own and m.label in answers
     ]
+
+
+def _student_edits(work: Workspace, judged: Judged, answers: dict[str, dict[str, str]]) -> list[StudentEdit]:
+    """Students of this very knowledge that learned an edit of it, each beside one that learned it unchanged."""
+    students = _students_of(work, judged, answers)
     found = []
     unchanged = {m.settings.learn: m for m in reversed(students) if m.settings.flip is None}
     for edited in (m for m in students if m.settings.flip is not None):
@@ -97,11 +110,11 @@ def _main(scored: Scored) -> bool:
 
 
 def _labels(scored: Scored, judged: Judged) -> dict[str, str]:
-    """What was answered, each label written as in the table; what is none of these stays as it is."""
+    """What was answered, each label written as in the table; what is none of these stays as it is, and a reply without
+    an answer is "": it agrees with nothing."""
     labels = [row.label for row in (*judged.rows, *judged.found.rows) if row.label is not None]
     written = {canonical_answer(label, "label"): label for label in labels}
     return {
-        p.example_id: written.get(canonical_answer(p.answer, "label"), p.answer)
+        p.example_id: "" if p.answer is None else written.get(canonical_answer(p.answer, "label"), p.answer)
         for p in scored.predictions
-        if p.answer is not None
     }

@@ -20,7 +20,7 @@ from symdistill.records import Completion
 from symdistill.runs.commons import Commons
 from symdistill.runs.config import RunConfig
 from symdistill.runs.directory import RunDirectory, identity_key
-from symdistill.runs.gates import given_gate, looks_up, makes_notes, source_of
+from symdistill.runs.gates import makes_notes, source_of
 from symdistill.sampling.store import ResponseStore
 from symdistill.students.settings import Engine
 from symdistill.tasks.loading import Task, load_task
@@ -135,12 +135,6 @@ class Workspace:
         check_rewards(self)
         check_symbolic(self)
         for method in self.involved:
-            source = self.behind_gate(method) if given_gate(method) and looks_up(method) else None
-            if isinstance(source, Path) and not base_at(source).exists():
-                raise ConfigError(
-                    f"There is no knowledge base at {source}, which `{method.label}` is to be asked with.",
-                    "Name a nesycd or skintern method of this run, a knowledge.sqlite, or a run directory with one.",
-                )
             if isinstance(method, Nesycd):
                 self._check_knowledge(method, "the student's mistakes")
             if isinstance(method, Skintern):
@@ -177,7 +171,7 @@ class Workspace:
         if path is None and self.config.analysis_for(method).model in (None, "dataset"):
             raise ConfigError(
                 f"{method.label} asks a teacher about {about}, and `dataset` cannot answer.",
-                f"Name one that can: `analysis: {{model: openai:gpt-4o-mini}}` in the entry of {method.label}.",
+                f"Name one that can: `analysis: {{model: openai:gpt-4o-mini}}` in `{self.config.where_of(method)}`.",
             )
 
 

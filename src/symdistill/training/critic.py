@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -23,6 +24,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from symdistill.content import content_key
+from symdistill.curation.words import squeezed
 from symdistill.errors import DataError, PrerequisiteError
 from symdistill.students.loading import BUILT_IN
 from symdistill.students.settings import StudentSettings
@@ -30,7 +33,7 @@ from symdistill.training.critic_features import OF_STUDENTS, WIDTH, Features, Ro
 from symdistill.training.critic_labels import Labelled, split_labels
 from symdistill.training.settings import CriticSettings
 
-CARD, WEIGHTS = "critic.json", "weights.npz"
+CARD, WEIGHTS, LEARNED = "critic.json", "weights.npz", "learned.json"
 FORM = "critic/1"
 L2 = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """What is tried where nothing says how strongly weights are held back."""
@@ -44,7 +47,8 @@ _INSTALL = "pip install 'symdistill[critic]'"
 class Critic:
     """A fitted critic. `weights` and `bias` give a score, which `slope` and `offset` turn into a probability.
 
-    `l2` is what held the weights back; `labels` counts what it learned from and what calibrated it.
+    `l2` is what held the weights back; `labels` counts what it learned from and what calibrated it, and `learned` has
+    a digest of each of these texts (`digest_of`): what a critic knows cannot tell how good it is.
     """
 
     features: str
@@ -59,23 +63,29 @@ class Critic:
     identity: str
     student: str
     seen: Features
+    learned: frozenset[str] = frozenset()
 
     def probabilities(self, texts: Sequence[Text]) -> NDArray[np.float64]:
         """How probably each text is good: [len(texts)], between 0 and 1.
 
         Raises:
-            DataError: a text is empty. UnusableModel: the model behind the features cannot be loaded.
+            DataError: a text is empty, or there is not one weight for each feature. UnusableModel: the model behind the
+                features cannot be loaded.
         """
         if not len(texts):
             return np.zeros(0)
-        return _probabilities(self.seen.rows(texts) @ self.weights + self.bias, self.slope, self.offset)
+        rows = self.seen.rows(texts)
+        width = WIDTH if isinstance(rows, SparseRows) else rows.shape[1]
+        if len(self.weights) != width:
+            raise DataError(f"The critic has {len(self.weights):,} weights for {width:,} features.", _AGAIN)
+        return _probabilities(rows @ self.weights + self.bias, self.slope, self.offset)
 
     def accepts(self, texts: Sequence[Text]) -> NDArray[np.bool_]:
         """Whether each text passes: its probability is the threshold or more."""
         return np.asarray(self.probabilities(texts) >= self.threshold)
 
     def save(self, directory: Path) -> None:
-        """Write `critic.json` and `weights.npz`, whole or not at all. Raises DataError."""
+        """Write `critic.json`, `weights.npz` and `learned.json`, whole or not at all. Raises DataError."""
         card = {
             "form": FORM,
             **{name: getattr(self, name) for name in ("features", "layers", "threshold", "bias", "slope", "offset")},
@@ -86,10 +96,11 @@ class Critic:
             scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
             try:
                 np.savez_compressed(scratch / WEIGHTS, weights=self.weights)
+                (scratch / LEARNED).write_text(json.dumps(sorted(self.learned)) + "\n", encoding="utf-8")
                 (scratch / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
                 directory.mkdir(exist_ok=True)
                 (directory / CARD).unlink(missing_ok=True)  # without a card there is no critic
-                for name in (WEIGHTS, CARD):
+                for name in (WEIGHTS, LEARNED, CARD):
                     os.replace(scratch / name, directory / name)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -109,7 +120,7 @@ class Critic:
         seen = open_features(card["features"], layers=card["layers"], student=student)
         if seen.identity != card["identity"]:
             raise DataError(f"The model that the critic in {directory} was trained with has changed.", _AGAIN)
-        return cls(**card, weights=weights, seen=seen)
+        return cls(**card, weights=weights, seen=seen, learned=learned_by(directory))
 
 
 def fit_critic(
@@ -149,8 +160,34 @@ def fit_critic(
         identity=seen.identity,
         student=_lasting((student or StudentSettings()).model) if settings.features in OF_STUDENTS else "",
         seen=seen,
+        learned=frozenset(digest_of(one.text) for one in (*train, *validation)),
     )
     return critic, sides
+
+
+def digest_of(text: Text) -> str:
+    """What names a text, or a pair, whatever its case and white space."""
+    return content_key("k1", [squeezed(part) for part in ((text,) if isinstance(text, str) else text)])
+
+
+def learned_by(directory: Path) -> frozenset[str]:
+    """The digests of the texts whose labels a saved critic learned from; none where it does not say. Raises
+    DataError."""
+    path = directory / LEARNED
+    if not path.exists():
+        return frozenset()
+    try:
+        return frozenset(map(str, json.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}).", _AGAIN) from None
+
+
+def same_critic(first: Path, second: Path) -> bool:
+    """Whether two directories hold one critic, whatever their thresholds. Raises DataError."""
+    (card, weights), (other_card, other_weights) = _read(first), _read(second)
+    free = {"threshold", "student"}
+    alike = all(card[name] == other_card[name] for name in card.keys() - free)
+    return alike and np.array_equal(weights, other_weights)
 
 
 def check_installed() -> None:
@@ -309,11 +346,15 @@ def _read(directory: Path) -> tuple[dict[str, Any], NDArray[np.float64]]:
         ) from None
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(f"The critic in {directory} is damaged ({error}).", _AGAIN) from None
-    names = Critic.__dataclass_fields__.keys() - {"weights", "seen"}
+    names = Critic.__dataclass_fields__.keys() - {"weights", "seen", "learned"}
     if not isinstance(card, dict) or card.pop("form", None) != FORM or card.keys() != names:
         raise DataError(f"{path} is no card of a critic, or one of another version.", _AGAIN)
     numbers = [card[name] for name in ("threshold", "bias", "slope", "offset", "l2")]
     texts = [card[name] for name in ("features", "layers", "identity", "student")]
-    if not all(isinstance(value, int | float) for value in numbers) or not all(isinstance(text, str) for text in texts):
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
+        raise DataError(f"{path} has a number that is none.", _AGAIN)
+    if not all(isinstance(text, str) for text in texts) or card["layers"] not in ("last", "mean"):
         raise DataError(f"{path} has a value of the wrong kind.", _AGAIN)
+    if weights.ndim != 1 or not np.isfinite(weights).all():
+        raise DataError(f"{directory / WEIGHTS} holds no row of weights.", _AGAIN)
     return card, weights

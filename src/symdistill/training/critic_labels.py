@@ -1,7 +1,8 @@
 """Labels for a critic: read, checked, and cut into what it learns from, what sets its threshold and what judges it.
 
 Two kinds of rows: `{"head": …, "relation": …, "tail": …, "label": true}`, or `{"text": …, "label": …}`, where `input`
-beside it makes a pair of the two. A label is true or false, 1 or 0, accept or reject.
+beside it makes a pair of the two; `output` is another name of `text`, as the rounds of `multilevel` write it. A label
+is true or false, 1 or 0, accept or reject, yes or no; a text whose label is null is not labelled yet, and passed over.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ FEWEST = 20
 """Labels below which there is nothing to learn from and nothing to measure."""
 
 _LABELS: Mapping[object, bool] = {
-    **dict.fromkeys(("true", "1", "accept", "accepted"), True),
-    **dict.fromkeys(("false", "0", "reject", "rejected"), False),
+    **dict.fromkeys(("true", "1", "accept", "accepted", "yes"), True),
+    **dict.fromkeys(("false", "0", "reject", "rejected", "no"), False),
 }
 _ROW = 'A row looks like {"head": …, "relation": …, "tail": …, "label": true} or {"text": …, "label": false}.'
 
@@ -65,11 +66,13 @@ def read_labels(path: Path, schema: Schema) -> list[Labelled]:
     """
     found = []
     for place, row in read_rows(path):
-        good = _label(row.get("label"), place)
         if "head" in row or "relation" in row or "tail" in row:
-            found.append(_labelled_triple(row, good, place, schema))
+            found.append(_labelled_triple(row, verdict_of(row.get("label"), place), place, schema))
             continue
-        text, given = row.get("text"), row.get("input")
+        if row.get("label", "") is None:
+            continue
+        good = verdict_of(row.get("label"), place)
+        text, given = row.get("text", row.get("output")), row.get("input")
         if not isinstance(text, str) or not text.strip() or not isinstance(given, str | None):
             raise DataError(f"{place}: there is no triple and no `text`.", _ROW)
         found.append(Labelled((given, text) if given else text, good, given or text, place))
@@ -136,7 +139,7 @@ def split_labels(
     shares = {"train": 1 - validation - held_out, "validation": validation, "held_out": held_out}
     sides: dict[str, list[Labelled]] = {name: [] for name in shares}
     for one in labelled:
-        sides[side_of(one.group, shares, seed=seed)].append(one)
+        sides[side_of(one.group, shares, seed=seed, purpose="parts of labels")].append(one)
     for part, side in sides.items():
         counts = Counter(one.good for one in side)
         if not (counts[True] and counts[False]):
@@ -162,11 +165,12 @@ def check_labels(labelled: Sequence[Labelled], name: str = "critic") -> None:
         )
 
 
-def _label(value: Any, place: str) -> bool:
+def verdict_of(value: Any, place: str) -> bool:
+    """What a label says. Raises DataError where it says nothing."""
     known = _LABELS.get(str(value).strip().casefold()) if isinstance(value, bool | int | str) else None
     if known is None:
         shown = "there is no `label`" if value is None else f"`label` is {str(value)[:40]!r}"
-        raise DataError(f"{place}: {shown}.", "It is true or false, 1 or 0, accept or reject.")
+        raise DataError(f"{place}: {shown}.", "It is true or false, 1 or 0, accept or reject, yes or no.")
     return known
 
 

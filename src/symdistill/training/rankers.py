@@ -292,6 +292,20 @@ def save_ranker(model: nn.Module, tokenizer: Any, card: Mapping[str, Any], direc
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def mixed_anew(directory: Path, lexical: float | None, mixed: str) -> Reranker:
+    """A trained reranker with another β, decided by what `mixed` names. Raises TrainingError and as `Reranker.load`."""
+    card = {**(read_card(directory) or {}), "lexical": lexical, "mixed": mixed}
+    scratch = directory / f".{CARD}.{os.getpid()}.tmp"
+    try:
+        scratch.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        scratch.replace(directory / CARD)
+    except OSError as error:
+        raise unwritable(directory, error) from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    return Reranker.load(directory)
+
+
 def best_device() -> torch.device:
     """The GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -91,6 +91,7 @@ def train_reranker(
     fingerprint: str,
     checkpoint: Path,
     mix: Callable[[Reranker], float | None],
+    mixed: str = "",
     seed: int = 0,
     progress: Progress | None = None,
     label: str = "",
@@ -99,6 +100,7 @@ def train_reranker(
 
     `passage` gives the passages that the cases name by number. `checkpoint` is a file of this training alone; from it
     an interrupted one goes on, with the same outcome. `mix` says for a trained f what β shall be; None: BM25 alone.
+    `mixed` names what that is decided by: with another one the same f is mixed anew.
 
     Raises:
         TrainingError: no case has two candidates to order, a loss that is no number, or nowhere to write.
@@ -129,7 +131,8 @@ def train_reranker(
         "steps": session.steps * settings.num_epochs,
         "loss": history,
         "parameters": sum(p.numel() for p in session.model.parameters()),
-        "seconds": time.monotonic() - began,
+        "mixed": mixed,
+        "seconds": session.seconds + time.monotonic() - began,
     }
     facts["lexical"] = mix(Reranker(session.model, session.tokenizer, facts))
     save_ranker(session.model, session.tokenizer, facts, directory)
@@ -188,6 +191,8 @@ class _Session:
         self.steps = -(-len(cases) // settings.batch_size)
         self._full_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._done = 0
+        self.seconds = 0.0
+        """What the epochs took that were trained before this start."""
 
     @property
     def tau_score(self) -> torch.Tensor:
@@ -196,7 +201,7 @@ class _Session:
 
     def run(self, checkpoint: Path, progress: Progress, label: str) -> list[float]:
         """Train to the end, from the checkpoint where there is one; the mean loss of each epoch."""
-        history = self._resume(checkpoint)
+        began, history = time.monotonic(), self._resume(checkpoint)
         epochs = self.settings.num_epochs
         progress.start(f"reranker {label}".rstrip(), self.steps * epochs, self.steps * len(history))
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
@@ -204,7 +209,7 @@ class _Session:
                 torch.manual_seed(self._seed + epoch)
                 history.append(self._epoch(progress))
                 if epoch + 1 < epochs:
-                    self._keep(checkpoint, history)
+                    self._keep(checkpoint, history, self.seconds + time.monotonic() - began)
         return history
 
     def _epoch(self, progress: Progress) -> float:
@@ -282,7 +287,7 @@ class _Session:
         yield from torch.randperm(first)[:half].tolist()
         yield from (first + torch.randperm(count - first)[: self._sampled - half]).tolist()
 
-    def _keep(self, checkpoint: Path, history: Sequence[float]) -> None:
+    def _keep(self, checkpoint: Path, history: Sequence[float], seconds: float) -> None:
         """Write weights and optimiser after an epoch, whole or not at all."""
         from safetensors.torch import save_file
 
@@ -290,7 +295,7 @@ class _Session:
         scratch = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}.tmp")
         try:
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            save_file(state, scratch, metadata={"history": json.dumps(list(history))})
+            save_file(state, scratch, metadata={"history": json.dumps(list(history)), "seconds": str(seconds)})
             scratch.replace(checkpoint)
         except OSError as error:
             raise unwritable(checkpoint, error) from error
@@ -305,7 +310,9 @@ class _Session:
             return []
         try:
             with safe_open(checkpoint, framework="pt", device=str(self.device)) as file:
-                history: list[float] = json.loads(file.metadata()["history"])
+                told = file.metadata()
+                history: list[float] = json.loads(told["history"])
+                seconds = float(told.get("seconds", 0.0))
                 saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return []  # a checkpoint that cannot be read costs its epochs, nothing else
@@ -317,7 +324,7 @@ class _Session:
         with torch.no_grad():
             for name, value in self._state():
                 value.copy_(saved[name])
-        self._done = self.steps * len(history)
+        self._done, self.seconds = self.steps * len(history), seconds
         return history
 
     def _learned(self) -> list[nn.Parameter]:

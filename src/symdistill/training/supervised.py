@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,9 @@ class TrainingResult:
     """How a training went, resumed parts included.
 
     `final_loss` is the mean over the last ten logged steps; `tokens` were read, padding left out; `seconds` is the
-    time of the steps themselves. `history` holds the lines of training.jsonl, `dev_accuracy` one value a measurement.
+    time of the steps themselves. What stands in several steps of a curriculum counts once: `examples` are those of the
+    step that has most of them, `dropped_too_long` those of the step that lost most. `history` holds the lines of
+    training.jsonl, `dev_accuracy` one value a measurement.
     """
 
     steps: int
@@ -252,8 +255,8 @@ def _result(
         final_loss=sum(final) / max(1, len(final)),
         tokens=sum(r["tokens"] for r in history),
         seconds=sum(r["seconds"] for r in history),
-        examples=len(encoded.examples),
-        dropped_too_long=encoded.too_long,
+        examples=max(Counter(e.phase for e in encoded.examples).values()),
+        dropped_too_long=max(encoded.too_long_in.values(), default=0),
         trained_parameters=trained,
         dev_accuracy=tuple(entry["accuracy"] for entry in dev.history()) if dev else (),
         history=tuple(history),

@@ -17,7 +17,7 @@ from symdistill.knowledge.triples.normalise import (
     says_nothing,
     text_of_name,
 )
-from symdistill.knowledge.triples.splits import split_by_head
+from symdistill.knowledge.triples.splits import side_of, split_by_head
 
 
 def pair(one: str, other: str) -> list[Triple]:
@@ -147,10 +147,16 @@ def test_a_head_stands_on_one_side_for_good() -> None:
 
 
 def test_heads_that_differ_in_writing_only_are_not_parted() -> None:
-    ways = ["PersonX eats the apple", "personx eats an apple.", "Person X  EATS apple"]
+    ways = ["PersonX picks the apple", "personx picks an apple.", "Person X  PICKED apples"]
     for number in range(30):
         sides = split_by_head([Triple(f"{way} {number}", "r", "t") for way in ways])
         assert sorted(len(triples) for triples in sides.values()) == [0, 0, 3]
+
+
+def test_divisions_for_two_purposes_have_nothing_to_do_with_one_another() -> None:
+    shares = {"a": 0.5, "b": 0.5}
+    both = [(side_of(head, shares, purpose="one"), side_of(head, shares, purpose="other")) for head in HEADS]
+    assert all(70 < both.count((first, second)) < 130 for first in "ab" for second in "ab")
 
 
 def test_shares_must_make_a_whole() -> None:
