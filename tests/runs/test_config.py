@@ -215,6 +215,10 @@ def test_overrides_reach_into_lists(tmp_path: Path) -> None:
             "methods.0.training.max_steps=x",
             r"`methods\.0\.training\.max_steps` \(override .* must be a whole number, not `x`",
         ),
+        (
+            "trainin.max_steps=3",
+            r"Unknown key `trainin` \(override `trainin\.max_steps=3`\)\. Did you mean `training`",
+        ),
         ("training=3", r"`training` \(override `training=3`\) must be a group of keys, not 3"),
         ("nonsense", "is not an override"),
         ("=3", "is not an override"),

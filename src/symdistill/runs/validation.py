@@ -35,6 +35,8 @@ class Places:
         parts = key.split(".")
         enclosing = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
         override = next((self.overrides[k] for k in enclosing if k in self.overrides), None)
+        if override is None and key not in self.lines:  # a section that only an override speaks of
+            override = next((said for k, said in self.overrides.items() if k.startswith(f"{key}.")), None)
         if override is not None:
             return f" (override `{override}`)"
         line = next((self.lines[k] for k in enclosing if k in self.lines), None)
