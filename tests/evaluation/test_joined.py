@@ -23,7 +23,7 @@ def rounds(yielded: float, right: int, chosen: int = 2) -> dict[str, Any]:
 
 def test_a_figure_is_a_mean_over_seeds_with_the_interval_of_their_values() -> None:
     found = {one.name: one for one in joined({1: rounds(0.5, 6), 2: rounds(0.6, 8), 5: rounds(0.4, 7)})}
-    one = found["the chosen student − student 1: reported"]
+    one = found["the chosen student − student 1, where it is another: reported"]
     assert one.values == pytest.approx({1: 0.2, 2: 0.4, 5: 0.3})
     reach = t_quantile(0.95, 2) * stdev([0.2, 0.4, 0.3]) / 3**0.5
     assert (one.mean, one.low, one.high) == pytest.approx((0.3, 0.3 - reach, 0.3 + reach))
@@ -32,9 +32,14 @@ def test_a_figure_is_a_mean_over_seeds_with_the_interval_of_their_values() -> No
 
 
 def test_a_seed_that_lacks_a_figure_has_a_dash_and_one_alone_has_no_interval() -> None:
-    short = rounds(0.5, 6, chosen=1)
-    short["students"] = short["students"][:1]
-    lines = {line[0]: line for line in joined_table(joined({0: short, 3: rounds(0.6, 8)}), [0, 3])}
-    assert lines["figure"] == ["figure", "mean (95%)", "seed 0", "seed 3"]
-    assert lines["student 2: reported"] == ["student 2: reported", "0.800", "–", "0.800"]
-    assert lines["the chosen student − student 1: reported"][2:] == ["0.000", "0.400"]
+    """Where student 1 is chosen there is no difference to measure, and none is made up."""
+    ungraded = rounds(0.5, 6)
+    ungraded["students"][1]["beside_first"] = None
+    metrics = {0: rounds(0.5, 6, chosen=1), 3: rounds(0.6, 8), 4: ungraded}
+    lines = {line[0]: line for line in joined_table(joined(metrics), [0, 3, 4])}
+    assert lines["figure"] == ["figure", "mean (95%)", "seeds", "seed 0", "seed 3", "seed 4"]
+    assert lines["the chosen student"] == ["the chosen student", "–", "3", "1", "2", "2"]
+    name = "the chosen student − student 1, where it is another: reported"
+    assert lines[name] == [name, "0.400", "1", "–", "0.400", "–"]
+    assert lines["the chosen student: reported"][2:] == ["3", "0.400", "0.800", "0.600"]
+    assert "student 2: reported" not in lines, "nobody chooses by the reported half"

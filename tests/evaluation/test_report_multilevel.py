@@ -147,6 +147,10 @@ def test_students_stand_beside_the_first_on_what_decided_nothing() -> None:
         "p": ".062",
     }
     assert students_table(dataclasses.replace(REPORT, students=[StudentFigures(1, {}, {})])) == []
+    three = [*HALVES, dataclasses.replace(HALVES[1], student=3)]
+    header, *lines = students_table(dataclasses.replace(REPORT, students=three, chosen=3))
+    assert [line[3:] == ["–"] * 4 for line in lines] == [False, True, False], "nobody chooses by what is reported"
+    assert lines[1][1:3] == lines[2][1:3]
 
 
 def test_without_an_audit_the_page_says_so() -> None:

@@ -36,6 +36,15 @@ def rounds(name: str, *values: float | None) -> list[Standing]:
     return [standing(**{name: value}) for value in values]
 
 
+def right(share: float | None, of: int = 1000) -> dict[str, bool]:
+    """Verdicts of which so many are right, the first ones; none at all of None."""
+    return {} if share is None else {f"q{n}": n < round(share * of) for n in range(of)}
+
+
+def students(*shares: float | None) -> list[Standing]:
+    return [standing(deciding=right(share)) for share in shares]
+
+
 @pytest.mark.parametrize(
     ("accuracies", "stops"),
     [
@@ -51,7 +60,7 @@ def rounds(name: str, *values: float | None) -> list[Standing]:
     ],
 )
 def test_two_rounds_without_a_gain_in_accuracy(accuracies: tuple[float | None, ...], stops: bool) -> None:
-    assert gains_nothing(rounds("fixed", *accuracies), 0.01) == stops
+    assert gains_nothing(students(*accuracies), 0.01) == stops
 
 
 @pytest.mark.parametrize(
@@ -71,24 +80,29 @@ def test_falling_diversity(diversities: tuple[float | None, ...], stops: bool) -
 
 
 @pytest.mark.parametrize(
-    ("before", "last", "stops"),
+    ("scores", "lost", "won", "stops"),
     [
-        ((0.6, 0.8), (0.7, 0.8), True),
-        ((0.6, 0.8), (0.7, 0.7), True),
-        ((0.6, 0.8), (0.7, 0.81), False),
-        ((0.6, 0.8), (0.61, 0.7), False),  # too little to speak of
-        ((0.7, 0.8), (0.6, 0.7), False),
-        ((None, 0.8), (0.7, 0.7), False),
-        ((0.6, None), (0.7, 0.7), False),
+        ((0.6, 0.7), 5, 0, True),  # p = 1/32
+        ((0.6, 0.7), 4, 0, False),  # p = 1/16
+        ((0.6, 0.7), 0, 0, False),  # as good as before is no fall
+        ((0.6, 0.7), 6, 5, False),
+        ((0.6, 0.7), 10, 2, True),  # p = 0.019
+        ((0.6, 0.7), 0, 9, False),
+        ((0.6, 0.61), 9, 0, False),  # the score rose too little to speak of
+        ((0.7, 0.6), 9, 0, False),
+        ((None, 0.7), 9, 0, False),
+        ((0.6, None), 9, 0, False),
     ],
 )
-def test_a_score_that_rises_while_the_audit_does_not(
-    before: tuple[float | None, float | None], last: tuple[float | None, float | None], stops: bool
+def test_a_score_that_rises_while_the_student_falls_by_more_than_chance(
+    scores: tuple[float | None, float | None], lost: int, won: int, stops: bool
 ) -> None:
-    found = [standing(score=score, accuracy=accuracy) for score, accuracy in (before, last)]
-    assert drifts(found, 0.02) == stops
-    same_inputs = [standing(score=score, accuracy=0.5, fixed=accuracy) for score, accuracy in (before, last)]
-    assert drifts(same_inputs, 0.02) == (stops or None in (before[1], last[1])), "others where both were not asked them"
+    before = {f"q{n}": n >= won for n in range(24)}
+    last = {f"q{n}": n < 24 - lost for n in range(24)}
+    assert (sum(before.values()), sum(last.values())) == (24 - won, 24 - lost)
+    both = [standing(score=score, deciding=said) for score, said in zip(scores, (before, last), strict=True)]
+    assert drifts(both, 0.02) == stops
+    assert not drifts([standing(score=scores[0]), both[1]], 0.02), "one that was not asked them is not compared with"
 
 
 @pytest.mark.parametrize(
@@ -105,12 +119,17 @@ def test_a_score_that_rises_while_the_audit_does_not(
         ([standing()] * 2, {"max_items": 40}, "items"),
         ([standing()] * 2, {"max_items": 41}, None),
         ([standing()] * 2, {"max_tokens": 800}, "tokens"),
-        (rounds("fixed", None, 0.5, 0.5, 0.5), {}, "plateau"),
-        (rounds("fixed", None, 0.5, 0.5), {}, None),
-        (rounds("fixed", None, 0.6, 0.7, 0.8)[:3], {}, None),
+        (students(None, 0.5, 0.5, 0.5), {}, "plateau"),
+        (students(None, 0.5, 0.5), {}, None),
+        (students(None, 0.6, 0.7), {}, None),
         (rounds("diversity", 0.8, 0.5), {}, "diversity"),
-        ([standing(score=0.5, accuracy=0.9), standing(score=0.9, accuracy=0.5)], {}, "drift"),
-        ([standing(score=0.5, accuracy=0.9), standing(score=0.9, accuracy=0.5, kept=0)], {}, "drift"),
+        ([standing(score=0.5, deciding=right(0.9)), standing(score=0.9, deciding=right(0.5))], {}, "drift"),
+        ([standing(score=0.5, deciding=right(0.9)), standing(score=0.9, deciding=right(0.5), kept=0)], {}, "drift"),
+        (
+            [standing(score=0.5), standing(score=0.9, deciding=right(0.1))],
+            {},
+            None,
+        ),  # of another writer nothing is known
     ],
 )
 def test_each_rule_ends_the_rounds(found: list[Standing], limits: dict[str, Any], reason: str | None) -> None:

@@ -94,14 +94,29 @@ def test_a_reply_is_judged_by_its_answer_its_steps_and_its_form(reply: Rationale
         ("Tom has 3 bags of 4 apples.", "12", "7 + 8 = 15.", 0.0),  # about something else
         ("Tom has 3 bags of 4 apples.", "12", "3 * 4 = 12. 7 + 8 = 16.", 0.5),  # what does not hold always counts
         ("Tom has 3 bags of 4 apples and gives half away.", "6", "3 * 4 = 12. 12 / 2 = 6.", 1.0),
-        ("A box of eggs costs a dollar.", "144", "12 * 12 = 144.", 1.0),  # the answer
-        ("One and one more?", "2", "1 + 1 = 2.", 1.0),
-        ("Is it so?", "5", "8 + 2 = 10. 10 / 2 = 5.", 1.0),
+        ("Tom has 3 bags of 4 apples and gives half away.", "6", "3 * 4 = 12 = 24 / 2. 6 = 12 / 2.", 1.0),
+        ("A box of 12 eggs costs a dollar.", "144", "12 * 12 = 144.", 1.0),
+        ("A box of eggs costs a dollar.", "144", "12 * 12 = 144.", 0.0),  # only what comes out is known
+        ("Tom has 3 bags of 4 apples.", "12", "11 + 1 = 12. 12 + 1 = 13. 12 = 11 + 1.", 0.0),  # from the answer
+        ("Tom has 3 bags of 4 apples.", "12", "12 + 7 - 7 = 12. 3 + 7 - 7 = 3. 4 - 4 + 4 = 4.", 0.0),  # undone
+        ("Tom has 3 bags of 4 apples.", "12", "3 * 2 * 1 / 2 = 3.", 0.0),
+        ("Tom has 12 apples and eats 6.", "6", "12 - 6 = 6.", 1.0),
+        ("One apple and 1 more?", "2", "1 + 1 = 2.", 1.0),
+        ("Is it so?", "5", "8 + 2 = 10. 10 / 2 = 5.", 0.0),
         ("Which?", "B", "2 + 2 = 4.", 0.0),
+        ("Tom has 3 bags of 4 apples.", "12", "3 times 4 equals 12.", 1.0),
+        ("Tom has 3 bags of 4 apples.", "12", r"\(3 \times 4 \approx 12\), and 3 + 4 is equal to 7.", 1.0),
+        ("Tom has 3 bags of 4 apples.", "12", "3 * 4 ＝ 12. 12 / 4 ≅ 3.", 1.0),
     ],
 )
 def test_steps_count_that_have_to_do_with_the_question(question: str, answer: str, text: str, share: float) -> None:
     assert step_share(Example("q", question, answer, "number"), text) == pytest.approx(share)
+
+
+def test_the_right_choice_is_no_number_to_begin_with() -> None:
+    pick = Example("q", "How many?", "B", "choice", {"A": "7 apples", "B": "5 apples"})
+    assert step_share(pick, "5 + 1 = 6.") == 0
+    assert step_share(pick, "7 - 2 = 5.") == 1
 
 
 def test_padding_earns_nothing_over_a_bare_right_answer() -> None:

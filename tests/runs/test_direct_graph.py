@@ -128,6 +128,22 @@ def test_the_critic_is_measured_on_a_random_slice_of_the_graph_itself(tmp_path: 
     assert len(graph.accepted) == 15
 
 
+def test_what_people_rejected_stays_in_what_their_slice_says(tmp_path: Path) -> None:
+    """A rejected triple loses to what contradicts it; among what is left of the slice all would be good."""
+    labels = [
+        {"head": head, "relation": "xWant", "tail": tail, "label": good}
+        for head in heads()
+        for tail, good in ((GOOD[0], True), (f"not {GOOD[0]}", False))
+    ]
+    both = [Triple(head, "xWant", tail) for head in UNSEEN for tail in (GOOD[0], f"not {GOOD[0]}")]
+    work, store = place_of(tmp_path, labels, both)
+    judged(store, GOOD)
+    graph = choose(work, store)
+    assert {t.tail for t in graph.triples} == {GOOD[0]}
+    assert graph.reviewed is not None
+    assert (graph.reviewed["n"], graph.reviewed["before"]["count"]) == (12, 6)
+
+
 def test_heads_that_the_critic_learned_about_say_nothing_of_the_graph(tmp_path: Path) -> None:
     own = heads()
     work, store = place_of(tmp_path, rows(), [Triple(head, "xWant", GOOD[0]) for head in [*own, *UNSEEN]])

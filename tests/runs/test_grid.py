@@ -144,7 +144,7 @@ def test_anchors_do_not_carry_a_seed_where_it_does_not_belong(write) -> None:
             ("  seeds: [0, 1]\n", "  fractions: [1]\n"),
             r"`grid` in .*, line \d+ has no `seeds`.*a list of whole numbers",
         ),
-        (("[0, 1]", "[]"), r"`grid\.seeds` in .*, line 10 must be a list of at least one"),
+        (("[0, 1]", "[]"), r"`grid\.seeds` in .*, line 10 must be a list of at least one; it is an empty list"),
         (("[0, 1]", "[0, 0]"), r"`grid\.seeds`.*nothing stands twice \(`0` does\)"),
         (("[0, 1]", "3"), r"`grid\.seeds`.* must be a list of whole numbers"),
         (("[0, 1]", "[-1]"), r"`grid\.seeds\.0`.* must be a whole number of at least 0, not -1"),
@@ -233,7 +233,7 @@ def test_what_knows_nothing_is_not_multiplied_by_knowledge(write) -> None:
 
 def test_keys_that_end_alike_stand_whole_in_the_cells_they_share(write) -> None:
     varied = "  vary: {teacher.temperature: [0, 1], many.evaluation.temperature: [0.5, 0.7]}\n"
-    cells = load(write(BASE.replace("[0, 1]", "[0]") + varied)).cells
+    cells = load(write("evaluation: {self_consistency: 3}\n" + BASE.replace("[0, 1]", "[0]") + varied)).cells
     last = [cell for cell in cells if cell.method == "many"][-1]
     assert last.title == "many · teacher.temperature 1 · many.evaluation.temperature 0.7"
     assert dict(last.vary) == {"teacher.temperature": 1, "many.evaluation.temperature": 0.7}

@@ -88,3 +88,50 @@ def test_a_base_counts_by_its_items_and_not_by_its_place(tmp_path: Path) -> None
     assert recipe({**GATED, "knowledge": str(tmp_path / "x.sqlite")}) != recipe(
         {**GATED, "knowledge": str(tmp_path / "y.sqlite")}
     ), "what is not there any more cannot be the same"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"name": "kard", "corpus": "FILE"},
+        {"name": "rl", "critic": "FILE", "reward": {"critic": 0.5}},
+        {"name": "std-cot", "teacher": {"demonstrations": "FILE"}},
+    ],
+)
+def test_what_is_read_counts_by_its_content_and_not_by_its_place(tmp_path: Path, entry: dict[str, Any]) -> None:
+    paths = [tmp_path / name / "data.jsonl" for name in "abcd"]
+    for path, text in zip(paths, ("one", "one", "two"), strict=False):
+        path.parent.mkdir()
+        path.write_text(text)
+
+    def with_file(value: Any, path: Path) -> Any:
+        if isinstance(value, dict):
+            return {key: with_file(inner, path) for key, inner in value.items()}
+        return str(path) if value == "FILE" else value
+
+    one, same, other, gone = (recipe(with_file(entry, path)) for path in paths)
+    assert one == same != other
+    assert gone not in (one, other)
+    one, same, other = (recipe(with_file(entry, path.parent)) for path in paths[:3])
+    assert one == same != other, "so does a folder"
+
+
+def test_a_model_counts_by_its_name(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name / "student").mkdir(parents=True)
+        (tmp_path / name / "student" / "weights").write_text(name)
+    one, other = (recipe("std-cot", student={"model": str(tmp_path / name / "student")}) for name in "ab")
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ({**NESYCD, "gate": "always", "threshold": 40}, {**NESYCD, "gate": "always"}),
+        ({**GATED, "gate": {"mode": "always", "rule": "cheapest"}}, GATED),
+        ({**KARD, "reranker": "none", "candidates": 50}, {**KARD, "reranker": "none"}),
+        ({**GATED, "knowledge": {**NESYCD, "lambda_ap": 0}}, GATED),
+    ],
+)
+def test_what_means_nothing_beside_the_rest_does_not_count(one: Any, other: Any) -> None:
+    assert recipe(one) == recipe(other)

@@ -18,11 +18,10 @@ from symdistill.errors import BudgetExhausted, ConfigError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.items import KnowledgeItem
 from symdistill.knowledge.refinement import refine
-from symdistill.methods.base import Reply
-from symdistill.records import Completion, Example, Request
+from symdistill.records import Completion, Request
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import parse_config
-from symdistill.runs.judging import evaluate_students, items_shown
+from symdistill.runs.judging import evaluate_students
 from symdistill.runs.pipeline import build_knowledge, price, run_all
 from symdistill.runs.workspace import workspace
 
@@ -208,15 +207,6 @@ def test_the_report_says_what_the_notes_took_and_how_often_an_item_was_shown(
     assert "held-out questions that always saw the item with, each counted once" in page
 
 
-def test_an_item_counts_once_a_question_whatever_the_decoding() -> None:
-    questions = [Example(name, "?") for name in ("a", "b")]
-    one, other = (KnowledgeItem(name, "summary", name, name, "sums") for name in ("k_1", "k_2"))
-    greedy = [Reply((), knowledge=(one, other)), Reply((), knowledge=(one,))]
-    vote = [Reply((), knowledge=(one,)), Reply(())]
-    answered = {("m", "greedy"): greedy, ("m", "vote"): vote, ("n", "greedy"): vote}
-    assert items_shown(answered, questions) == {"m": {"k_1": 2, "k_2": 1}, "n": {"k_1": 1}}
-
-
 def test_three_dev_questions_are_called_few(arms: tuple[FinishedRun, list[Request]]) -> None:
     run = arms[0].directory
     [finding] = json.loads(run.calibration("confidence").read_text())["findings"]
@@ -232,28 +222,6 @@ def fixed(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> FinishedRun:
     config = configuration(place, tiny, method={**NESYCD, "gate": "confidence", "threshold": 99})
     with teacher():
         return run_all(parse_config(config), place / "run")
-
-
-def test_a_threshold_that_is_set_is_the_one_that_is_told(fixed: FinishedRun) -> None:
-    told = json.loads(fixed.directory.calibration("nesycd").read_text())
-    assert (told["threshold"], told["findings"]) == (99, [])
-    assert told["calibration"]["choice"]["threshold"] == 0, "no reply of this student is right, whatever it is shown"
-    assert "the configuration sets 99.0" in fixed.report.read_text()
-    assert fixed.metrics[0]["retrieval_rate"] == 1
-
-
-def test_another_base_is_gated_by_the_threshold_that_is_set(
-    fixed: FinishedRun, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from symdistill.cli.main import main
-
-    run = fixed.directory
-    words = ["evaluate", str(run.config), "--run-dir", str(run.path), "--knowledge", str(run.path)]
-    with teacher(), pytest.raises(SystemExit) as ended:
-        main([*words, "--gate", "confidence"])
-    assert ended.value.code == 0, capsys.readouterr().err
-    rates = {row["method"]: row.get("retrieval_rate") for row in json.loads(run.metrics.read_text())}
-    assert rates == {"nesycd": 1, "nesycd + knowledge (confidence)": 1}
 
 
 def a_leak(path: Path) -> KnowledgeItem:
@@ -412,29 +380,6 @@ def test_what_was_edited_stays_edited(tmp_path: Path, tiny: Path) -> None:
         assert len(model.requests) == asked
         with KnowledgeBase(path) as base:
             assert [v.by for v in base.history(chosen.id)][-1] == "ann"
-
-
-@pytest.mark.parametrize(
-    "options, says",
-    [
-        (["--gate", "always"], "Add --knowledge"),
-        (["--threshold", "50"], "Add --knowledge"),
-        (["--knowledge", "nowhere.sqlite"], "no knowledge base at nowhere.sqlite"),
-        (["--knowledge", ".", "--threshold", "50", "--gate", "never"], "knowledge"),
-    ],
-)
-def test_options_that_do_not_fit_together_are_named(
-    tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
-) -> None:
-    from symdistill.cli.main import main
-
-    file = tmp_path / "c.yaml"
-    file.write_text(json.dumps(configuration(tmp_path, tiny)))
-    with pytest.raises(SystemExit) as ended:
-        main(["evaluate", str(file), "--run-dir", str(tmp_path / "run"), *options])
-    assert ended.value.code == 2
-    assert says in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_stop_at_any_point_loses_nothing_and_buys_nothing_twice(tmp_path: Path
         "symdistill.runs.knowing.KnowledgeBase.add",
         "symdistill.runs.noting.refine",
         "symdistill.runs.knowing.KnowledgeBase.apply",
-        "symdistill.runs.knowing.write_json",
+        "symdistill.runs.noting.write_json",
     )
     config = parse_config(configuration(tmp_path, tiny))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from symdistill.errors import ConfigError, DataError, SymdistillError
+from symdistill.errors import ConfigError, DataError, RunDirectoryError, SymdistillError
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import load_config, parse_config
@@ -130,6 +130,20 @@ def test_running_again_asks_and_trains_nothing(finished: tuple[FinishedRun, list
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*.safetensors")} == weights
     assert (path / "lineage.jsonl").read_bytes() == before
     assert again.metrics == run.metrics
+
+
+def test_rounds_of_a_version_that_cut_the_inputs_otherwise_are_not_gone_on_with(tmp_path: Path, tiny: Path) -> None:
+    config = parse_config(sums(tmp_path, tiny))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(config.to_yaml())
+    (tmp_path / "run" / "rounds.json").write_text(json.dumps({"stopped": None, "chosen": None, "rounds": []}))
+    with students() as asked, pytest.raises(RunDirectoryError, match="earlier version, which cut the inputs") as caught:
+        run_all(config, tmp_path / "run")
+    assert not asked
+    assert "delete rounds.json" in caught.value.fix
+    (tmp_path / "run" / "rounds.json").unlink()
+    with students(lambda student, request: sum_right(request)):
+        assert run_all(config, tmp_path / "run").metrics["stopped"] == "rounds"
 
 
 def test_what_was_kept_can_begin_another_run(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from symdistill.errors import CallFailed
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import parse_config
@@ -17,7 +18,7 @@ pytest.importorskip("torch")
 
 from pages import Page
 from reinforced import students
-from rounds import improving, lineage, sum_right, sum_wrong, sums
+from rounds import improving, lineage, sum_right, sum_wrong, sums, terms
 from tiny import save_tiny
 
 
@@ -77,3 +78,23 @@ def test_what_is_reported_neither_chooses_a_student_nor_ends_the_rounds(tmp_path
         run = run_all(config, tmp_path / "run")
     assert [one["reported"]["right"] for one in run.metrics["students"]] == [0, 4, 4]
     assert (run.metrics["stopped"], run.metrics["chosen"]) == ("plateau", 3)
+
+
+def test_a_request_that_fails_is_wrong_and_not_passed_over(tmp_path: Path, tiny: Path) -> None:
+    """Else a student that fails on half of the inputs would be judged on the other half alone."""
+
+    def failing(student: str, request: Request) -> str | CallFailed:
+        if student == "student-1" and request.sampling.temperature == 0 and terms(request)[0] % 2:
+            return CallFailed("rejected", "too long")
+        return sum_right(request)
+
+    with students(failing):
+        run = run_all(parse_config(sums(tmp_path, tiny)), tmp_path / "run")
+    first, second = run.metrics["students"]
+    assert [one["deciding"]["n"] + one["reported"]["n"] for one in (first, second)] == [8, 8]
+    rows = [json.loads(line) for line in (run.directory.path / "audit.jsonl").read_text().splitlines()]
+    silent = [row for row in rows if row.get("student") == 1 and not row["output"]]
+    assert silent
+    assert {row["label"] for row in silent} == {False}
+    assert first["deciding"]["right"] + first["reported"]["right"] == 8 - len(silent)
+    assert run.metrics["chosen"] == 2

@@ -10,6 +10,7 @@ import pytest
 
 from symdistill.errors import ConfigError
 from symdistill.evaluation.statistics import wilson
+from symdistill.records import Completion, Request
 from symdistill.runs.config import parse_config
 from symdistill.runs.directory import RunDirectory
 from symdistill.runs.families import check_family, price_family
@@ -20,7 +21,7 @@ pytest.importorskip("torch")
 
 from pages import Page
 from reinforced import students
-from rounds import fluke, improving, lineage, pair_row, sum_right, sums, teacher, write_rows
+from rounds import fluke, improving, lineage, pair_row, sum_right, sums, teacher, terms, write_rows
 from tiny import save_tiny
 
 SERVED = {"model": "openai:any", "base_url": "http://x/v1"}
@@ -147,21 +148,60 @@ def test_what_an_auditor_may_cost_is_no_part_of_what_a_run_is(tmp_path: Path, ti
     assert identity() != identity(max_tokens=3)
 
 
-def test_a_critic_that_is_pleased_while_the_audit_is_not_ends_the_rounds(
+def test_what_was_cut_decides_nothing_while_people_have_not_labelled(tmp_path: Path, tiny: Path) -> None:
+    """Student 1 has cut replies, the later ones have none: nobody knows who is the best."""
+    labels = tmp_path / "labels.jsonl"
+    section = {"audit": {"by": "labels", "labels": str(labels), "fraction": 0.25}, "rounds": 2}
+    config = parse_config(sums(tmp_path, tiny, multilevel=section))
+
+    def cut(student: str, request: Request) -> str | Completion:
+        text = sum_right(request)
+        if student == "student-1" and request.sampling.temperature == 0 and terms(request)[0] % 2:
+            return Completion(request.key, text, finish_reason="length")
+        return text
+
+    with students(cut):
+        run = run_all(config, tmp_path / "run")
+    assert (run.metrics["stopped"], run.metrics["chosen"]) == ("rounds", 2)
+    assert [one["deciding"]["n"] for one in run.metrics["students"]] == [0, 0]
+    rows = [json.loads(line) for line in (tmp_path / "run" / "audit.jsonl").read_text().splitlines()]
+    said = Page(run.report.read_text()).text
+    assert "Nothing was audited, and the last student, 2" in said
+    whole = len([row for row in rows if row["slice"] == "round" or row["student"] == 2])
+    fixed = [row for row in rows if row.get("student") == 1]
+    odd = [row for row in fixed if int(row["input"].split()[1]) % 2]
+    assert 0 < len(odd) < len(fixed)
+    assert f"people's labels (labels.jsonl), 0 of {whole + len(fixed) - len(odd)} outputs so far" in said
+    half = [row for row in fixed if row not in odd][:1]
+    for labelled, known in ((half, 1), (rows, len(fixed))):
+        write_rows(labels, [{**row, "label": "accept"} for row in labelled])
+        with students():
+            run = run_all(config, tmp_path / "run")
+        first = run.metrics["students"][0]
+        assert first["deciding"]["n"] + first["reported"]["n"] == known
+    assert first["deciding"]["right"] + first["reported"]["right"] == len(fixed) - len(odd), "cut ones are wrong now"
+
+
+def test_a_critic_that_is_pleased_while_the_students_fall_ends_the_rounds(
     tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from symdistill.curation.pairs import Scorer
     from symdistill.runs import multilevel_judges
 
     def pleased(one: Any) -> Scorer:
-        """What is kept has the same score in both rounds; what was written has not."""
-        return Scorer(lambda pairs: [0.9 if p.round or int(p.id[2:]) % 2 else 0.1 for p in pairs], 0.5)
+        """What is kept of rounds 0 and 1 has the same score; what was written has not."""
+        return Scorer(lambda pairs: [0.9 if p.round > 1 or int(p.id[2:]) % 2 else 0.1 for p in pairs], 0.5)
+
+    def falling(student: str, request: Request) -> str:
+        return sum_right(request) if student == "student-1" else fluke(request)
 
     monkeypatch.setattr(multilevel_judges, "scorer_of", pleased)
     (tmp_path / "critic").mkdir()
-    section = {"filters": [{"name": "critic", "path": str(tmp_path / "critic")}], "rounds": 3}
-    with students(lambda student, request: fluke(request)):
-        run = run_all(parse_config(sums(tmp_path, tiny, multilevel=section)), tmp_path / "run")
-    assert (run.metrics["stopped"], len(run.metrics["rounds"])) == ("drift", 2)
-    assert [one["score"] for one in run.metrics["rounds"]] == pytest.approx([0.5, 0.9])
+    audit = {"by": "gold", "fraction": 0.25, "fixed": 0.3}
+    section = {"filters": [{"name": "critic", "path": str(tmp_path / "critic")}], "rounds": 3, "audit": audit}
+    config = sums(tmp_path, tiny, multilevel={**section, "per_round": 8})
+    with students(falling):
+        run = run_all(parse_config(config), tmp_path / "run")
+    assert (run.metrics["stopped"], len(run.metrics["rounds"]), run.metrics["chosen"]) == ("drift", 3, 1)
+    assert [one["score"] for one in run.metrics["rounds"]] == pytest.approx([0.5, 0.5, 0.9])
     assert "learning to please a critic" in Page(run.report.read_text()).text

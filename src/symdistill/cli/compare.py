@@ -108,9 +108,9 @@ def _join(paths: list[Path], output: Path | None, baseline: str | None) -> None:
     """Compare what is finished."""
     from symdistill.runs.grid_directory import is_grid
     from symdistill.runs.grid_pipeline import join
-    from symdistill.runs.joining import family_of, join_family
+    from symdistill.runs.joining import family_of_all, join_family
 
-    if family_of(paths[0]) is not None:
+    if family_of_all(paths) is not None:
         if output is not None or baseline is not None:
             raise ConfigError("--output and --baseline are about runs of methods.", "Leave them out.")
         show_table(join_family(paths))

@@ -52,12 +52,16 @@ _FAMILY = {unit: number for number, family in enumerate(_FAMILIES) for unit in f
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """Two neighbouring sides as they stand in the text, their exact values, and whether they are equal."""
+    """Two neighbouring sides as they stand in the text, their exact values, and whether they are equal.
+
+    `sides` are the words of either: what stands between them is some sign or word of equality.
+    """
 
     text: str
     left: Fraction
     right: Fraction
     holds: bool
+    sides: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +189,9 @@ def _judged(text: str, found: Sequence[Token], chain: Sequence[_Link]) -> Iterat
         share = 0 < a <= 1 and _is_share(found[left.side.start : left.side.end])
         if not holds and (remainder or share or _converts(left.side.units, right.side.units)):
             continue
-        said = text[found[left.side.start].start : found[end - 1].end]
-        yield Equation(" ".join(said.split()), a, b, holds)
+        places = (left.side.start, left.side.end), (right.side.start, end), (left.side.start, end)
+        first, second, said = (" ".join(text[found[i].start : found[j - 1].end].split()) for i, j in places)
+        yield Equation(said, a, b, holds, (first, second))
 
 
 def _is_number(node: Node) -> bool:

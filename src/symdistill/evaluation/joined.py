@@ -20,11 +20,11 @@ from symdistill.evaluation.tables import Table
 @dataclass(frozen=True, slots=True)
 class Joined:
     """One figure of several runs: its value with each seed that has one, the mean, and its 95% interval over seeds;
-    None of a single seed."""
+    None of a single seed. A number that only names something has no mean."""
 
     name: str
     values: Mapping[int, float]
-    mean: float
+    mean: float | None
     low: float | None
     high: float | None
 
@@ -40,19 +40,21 @@ def joined(runs: Mapping[int, Mapping[str, Any]]) -> list[Joined]:
 
 
 def joined_table(figures: Sequence[Joined], seeds: Sequence[int]) -> Table:
-    """A figure a line: the mean with its interval, and the value of each seed."""
-    table = [["figure", "mean (95%)", *(f"seed {seed}" for seed in seeds)]]
+    """A figure a line: the mean with its interval, of how many seeds it is, and the value of each."""
+    table = [["figure", "mean (95%)", "seeds", *(f"seed {seed}" for seed in seeds)]]
     for one in figures:
-        mean = _number(one.mean)
+        mean, write = (NOTHING, _name) if one.mean is None else (_number(one.mean), _number)
         if one.low is not None and one.high is not None:
             mean += f" [{_number(one.low)}, {_number(one.high)}]"
-        values = (NOTHING if seed not in one.values else _number(one.values[seed]) for seed in seeds)
-        table.append([one.name, mean, *values])
+        values = (NOTHING if seed not in one.values else write(one.values[seed]) for seed in seeds)
+        table.append([one.name, mean, str(len(one.values)), *values])
     return table
 
 
 def _over_seeds(name: str, values: Mapping[int, float]) -> Joined:
     mean, count = fmean(values.values()), len(values)
+    if name == _CHOSEN:
+        return Joined(name, values, None, None, None)
     if count < 2:
         return Joined(name, values, mean, None, None)
     reach = t_quantile(0.95, count - 1) * stdev(values.values()) / math.sqrt(count)
@@ -66,7 +68,7 @@ def _direct(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     if held["chosen"]["gain"] is not None:
         yield "gain of the critic", held["chosen"]["gain"]
     if (own := metrics["reviewed"]) is not None and own["chosen"]["gain"] is not None:
-        yield "gain on the graph itself", own["chosen"]["gain"]
+        yield "gain on what the teacher wrote", own["chosen"]["gain"]
     for arm in metrics["arms"]:
         measures = {f"accepted by the {judge}": arm["accepted"][judge], "ROUGE-L": arm["rouge_l"], "loss": arm["loss"]}
         yield from ((f"{arm['label']}: {name}", mean["value"]) for name, mean in measures.items() if mean)
@@ -80,16 +82,25 @@ def _multilevel(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         for name in ("yield", "precision", "accuracy"):
             if one[name] is not None:
                 yield f"round {one['number']}: {name}", one[name]
+    yield _CHOSEN, metrics["chosen"]
     for one in metrics["students"]:
-        if one["reported"]["n"]:
-            yield f"student {one['student']}: reported", one["reported"]["right"] / one["reported"]["n"]
-            if one["student"] == metrics["chosen"]:
-                yield "the chosen student: reported", one["reported"]["right"] / one["reported"]["n"]
-                gap = one["beside_first"]
-                yield "the chosen student − student 1: reported", gap["difference"] if gap else 0.0
+        if one["student"] not in (1, metrics["chosen"]):
+            continue  # who sees the reported half of all may choose by it
+        reported, gap = one["reported"], one["beside_first"]
+        if reported["n"] and one["student"] == 1:
+            yield "student 1: reported", reported["right"] / reported["n"]
+        if reported["n"] and one["student"] == metrics["chosen"]:
+            yield "the chosen student: reported", reported["right"] / reported["n"]
+        if gap is not None and one["student"] == metrics["chosen"]:  # where it is student 1 there is none to measure
+            yield "the chosen student − student 1, where it is another: reported", gap["difference"]
 
 
+_CHOSEN = "the chosen student"
 _FIGURES = {"direct": _direct, "multilevel": _multilevel}
+
+
+def _name(value: float) -> str:
+    return f"{value:g}"
 
 
 def _number(value: float) -> str:

@@ -36,6 +36,7 @@ class MetricRow:
     unlabelled: questions left out because they carry no answer to check against.
     unanswered: questions to which no reply came at all; they count as wrong.
     retrieval_rate: share of the questions answered with knowledge or passages; None for a method that looks up none.
+    knowledge_base: the path of the base that was tried with the student, where its method has another one or none.
     shortened: questions before which fewer passages stood than were found, since the student reads no longer prompt.
     training_seed: the seed that the method's student was trained with; None where none was. `seed` is the run's.
     parameters: the weights of the model that answered, where they are known.
@@ -80,6 +81,7 @@ class MetricRow:
     step_score: float | None = None
     search_flops: float | None = None
     shortened: int | None = None
+    knowledge_base: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The row for `metrics.json`; an optional field that does not apply is left out."""
@@ -87,7 +89,7 @@ class MetricRow:
         return {k: v for k, v in asdict(self).items() if k in required or v is not None}
 
 
-_TEXT = {"method", "split", "decoding", "task", "part", "model", "engine"}
+_TEXT = {"method", "split", "decoding", "task", "part", "model", "engine", "knowledge_base"}
 _COUNT = {"n", "samples", "seed", "training_seed", "unlabelled", "unanswered", "equations", "shortened"}
 _MAYBE_NONE = {"prompt_flops_paper", "flops", "seconds"}
 

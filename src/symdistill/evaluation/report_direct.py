@@ -101,13 +101,13 @@ def headlines(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def reviewed_sentence(found: Mapping[str, Any] | None) -> list[str]:
-    """The critic on a random slice of the graph itself, where people have judged one."""
+    """The critic on a random slice of what the teacher wrote, where people have judged one."""
     if found is None:
         return []
     chosen = found["chosen"]
     shown = "" if chosen["raises_precision"] else "; that this is more than chance is not shown"
     return [
-        f"Of {found['n']:,} triples of the graph itself, drawn at random and judged by people, "
+        f"Of {found['n']:,} triples that the teacher wrote, drawn at random and judged by people, "
         f"{share_text(found['before'])}% are good; of the {chosen['kept']['count']:,} that the critic passes "
         f"{share_text(chosen['precision'])}% (gain {gain_text(chosen)}{shown})."
     ]

@@ -16,9 +16,10 @@ from symdistill.evaluation.statistics import wilson
 from symdistill.evaluation.tables import Table
 
 _LEVEL = 0.05
+_UNSHOWN = (NOTHING, NOTHING)
 _STOPPED = {
     "drift": "The rounds were stopped because the critic's score of what was written rose while its audited accuracy "
-    "did not: what learning to please a critic looks like.",
+    "fell, by more than chance: what learning to please a critic looks like.",
     "plateau": "The rounds ended because two of them running brought no gain in accuracy worth the name.",
     "novelty": "The rounds ended because little of what the last one kept was new.",
     "diversity": "The rounds ended because what the last one kept was less varied than before.",
@@ -122,15 +123,19 @@ def _right(verdicts: Mapping[str, bool]) -> str:
 
 
 def students_table(report: MultilevelReport) -> Table:
-    """The students on the inputs that all were asked about; none where nothing of them was graded."""
+    """The students on the inputs that all were asked about; none where nothing of them was graded.
+
+    The reported half is shown of the run's student and of student 1 alone: who sees it of all may choose by it.
+    """
     if not any(one.deciding or one.reported for one in report.students):
         return []
     table = [["student", "deciding (95%)", "of", "reported (95%)", "of", "beside student 1, reported (95%)", "p"]]
     for one in report.students:
-        gap = _beside_first(report, one)
+        shown = one.student == report.chosen or one is report.students[0]
+        gap = _beside_first(report, one) if shown else None
         line = [f"{one.student}{'*' if one.student == report.chosen else ''}", _right(one.deciding)]
-        line += [count(len(one.deciding)), _right(one.reported), count(len(one.reported))]
-        told = [NOTHING] * 2
+        line += [count(len(one.deciding)), *([_right(one.reported), count(len(one.reported))] if shown else _UNSHOWN)]
+        told = list(_UNSHOWN)
         if gap is not None:
             told = [f"{points(gap.difference)} [{points(gap.low)}, {points(gap.high)}]", p_value(gap.p)]
         table.append([*line, told[0], told[1].removeprefix("p").removeprefix("=")])

@@ -215,14 +215,17 @@ def _students_table(found: Sequence[StudentEdit]) -> Table:
 def _followings_table(found: Sequence[Following]) -> Table:
     if not found:
         return []
-    table = [["student", "against", "follows (95%)", "the other does (95%)", "of", "difference (95%)", "p", "p (Holm)"]]
+    table = [["student", "against", "says it (95%)", "usually", "the other says it (95%)", "usually", "of"]]
+    table[0] += ["follows (95%)", "p", "p (Holm)"]
     for one in found:
         told = [NOTHING] * 3
         if one.difference is not None and one.low is not None and one.high is not None:
             told[0] = f"{points(one.difference)} [{points(one.low)}, {points(one.high)}]"
             told[1:] = [p_value(p).removeprefix("p").removeprefix("=") for p in (one.p, one.adjusted) if p is not None]
-        names = [clean(one.student, 60), clean(one.against, 60)]
-        table.append([*names, _cells(one.own)[0], _cells(one.other)[0], f"{one.own.n:,}", *told])
+        line = [clean(one.student, 60), clean(one.against, 60)]
+        for share, usual in ((one.own, one.own_usual), (one.other, one.other_usual)):
+            line += [_cells(share)[0], NOTHING if usual is None else percent(usual)]
+        table.append([*line, f"{one.own.n:,}", *told])
     return table
 
 

@@ -20,10 +20,11 @@ Loss: CE(output) given the input, on what was kept.
 The rounds end when any of these holds (`stop_reason`), with s the round just judged:
 
     drift      the mean score of what the filter that scores was given, dropped or not, rose by more than `score_rise`
-               and the audited accuracy did not rise: that on the deciding half for two students, that of the rounds'
-               slices where round 0 is one of the two
+               over the student before, and this one is right about fewer of the deciding inputs, by more than chance:
+               McNemar's exact one-sided test has p < 0.05 (`DRIFT_LEVEL`). Round 0, which another writer wrote about
+               other inputs, is not compared with
     plateau    in s and in the round before it, the accuracy on the deciding half gained less than `epsilon` over the
-               best of the students before; round 0, which another writer wrote, is not compared with
+               best of the students before; nor is it here
     novelty    less than `min_novelty` of the word 3-grams of what is kept are new
     diversity  distinct-2 of what is kept fell by more than `max_diversity_loss` below the most diverse round
     budget     `rounds`, `max_items` or `max_tokens` are spent
@@ -43,7 +44,7 @@ texts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +57,9 @@ from symdistill.records import AnswerType, Example, Message, TrainingExample
 from symdistill.settings import Settings
 
 Stop = Literal["drift", "plateau", "novelty", "diversity", "nothing kept", "rounds", "items", "tokens"]
+
+DRIFT_LEVEL = 0.05
+"""Below this one-sided exact p a fall on the deciding inputs is one: with fewer than 5 of them none can be."""
 
 _A_FILTER = "the name of a filter or a group of keys with `name`"
 
@@ -195,19 +199,23 @@ class Input:
 class Standing:
     """What the stop rules look at, of one round. None where it is not known.
 
-    `accuracy` is the audited share of right ones among all that was written, `fixed` that of its writer's answers to
-    the deciding half of the fixed inputs; `score` is the mean of all that the first filter that scores was given, since
-    what it keeps lies above its threshold anyway. `generated` and `tokens` are of this round alone.
+    `deciding` are the verdicts on its writer's answers to the deciding half of the fixed inputs, by input; `score` is
+    the mean of all that the first filter that scores was given, since what it keeps lies above its threshold anyway.
+    `generated` and `tokens` are of this round alone.
     """
 
     kept: int
     generated: int
     tokens: int
-    accuracy: float | None = None
-    fixed: float | None = None
+    deciding: Mapping[str, bool] = field(default_factory=dict)
     novelty: float | None = None
     diversity: float | None = None
     score: float | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share right of the deciding half."""
+        return sum(self.deciding.values()) / len(self.deciding) if self.deciding else None
 
 
 def stop_reason(standings: Sequence[Standing], rounds: int, limits: StopSettings) -> Stop | None:
@@ -233,23 +241,25 @@ def stop_reason(standings: Sequence[Standing], rounds: int, limits: StopSettings
 
 
 def drifts(standings: Sequence[Standing], rise: float) -> bool:
-    """Whether the score of the last round rose by more than `rise` over the round before, and its audited accuracy did
-    not rise, on the same inputs where both have them: what learning to please a critic looks like."""
+    """Whether the score of the last round rose by more than `rise` over the round before, and fewer of the inputs that
+    both their students were judged on are right, by more than chance: what learning to please a critic looks like."""
+    from symdistill.evaluation.statistics import mcnemar
+
     if len(standings) < 2:
         return False
     before, last = standings[-2:]
     if before.score is None or last.score is None or last.score - before.score <= rise:
         return False
-    if before.fixed is not None and last.fixed is not None:
-        return last.fixed <= before.fixed
-    return before.accuracy is not None and last.accuracy is not None and last.accuracy <= before.accuracy
+    both = [name for name in before.deciding if name in last.deciding]
+    test = mcnemar([before.deciding[name] for name in both], [last.deciding[name] for name in both])
+    return test.only_first > test.only_second and test.p / 2 < DRIFT_LEVEL
 
 
 def gains_nothing(standings: Sequence[Standing], epsilon: float) -> bool:
     """Whether the last two of these students that were asked about the fixed inputs gained less than `epsilon` each
     over the best before it."""
-    known = [one.fixed for one in standings if one.fixed is not None]
-    if len(known) < 3 or standings[-1].fixed is None:
+    known = [one.accuracy for one in standings if one.accuracy is not None]
+    if len(known) < 3 or standings[-1].accuracy is None:
         return False
     gains = [known[at] - max(known[:at]) for at in (len(known) - 2, len(known) - 1)]
     return max(gains) < epsilon

@@ -15,19 +15,20 @@ of the gate, there to be hacked, and runs only beside the arm that it is the con
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from symdistill.curation.arithmetic_tokens import tokens
 from symdistill.curation.pairs import numbers
-from symdistill.curation.steps import check_steps
+from symdistill.curation.steps import Equation, check_steps
 from symdistill.records import Example, Rationale
 from symdistill.settings import Settings
 
-_EQUAL = re.compile("[=≈]")
 _NEUTRAL = frozenset({"0", "1"})
 
 Scorer = Callable[[Example, Rationale], float]
@@ -130,25 +131,46 @@ def judge(example: Example, rationale: Rationale, weights: RewardSettings, score
 def step_share(example: Example, text: str) -> float:
     """The share of a reply's equations that hold (`curation.steps`); 0 where none counts.
 
-    One that holds counts where it computes something, and uses a number of the question, of the answer, or of an
-    equation that counted before it: "1 = 1" is true and no step, and neither is "7 + 8 = 15" where nothing is about
-    these. One that does not hold always counts.
+    One that holds counts where it computes something from a number of the question, of another choice than the gold
+    one, or from the result of an equation that counted before it. "1 = 1" is true and no step, and neither is
+    "7 + 8 = 15" where nothing is about these, nor is "4 + 1 = 5" from an answer that is known already. One that does
+    not hold always counts.
     """
-    known = numbers(" ".join((example.question, example.answer or "", *(example.choices or {}).values())))
+    choices = {letter: text for letter, text in (example.choices or {}).items() if letter != example.answer}
+    known = numbers(" ".join((example.question, *choices.values())))
     right = wrong = 0
     for equation in check_steps(text).equations:
-        own = numbers(equation.text)
         wrong += not equation.holds
-        if equation.holds and _computes(equation.text) and own & known:
+        worked, result = _from_and_to(equation)
+        if equation.holds and _computes(worked, result) and numbers(worked) & known:
             right += 1
-            known |= own
+            known |= numbers(result)
     return right / (right + wrong) if right else 0.0
 
 
-def _computes(equation: str) -> bool:
-    """Whether the sides of an equation differ in more than zeros and ones that change nothing. 0 + 1 = 1 computes."""
-    left, *_, right = (numbers(side) for side in _EQUAL.split(equation))
-    return left == _NEUTRAL or not right <= left if left <= _NEUTRAL else not left - _NEUTRAL <= right
+def _from_and_to(equation: Equation) -> tuple[str, str]:
+    """The side that computes, and the other one: in 12 = 3 * 4 the second is it."""
+    left, right = equation.sides
+    return (right, left) if len(_values(left)) == 1 < len(_values(right)) else (left, right)
+
+
+def _computes(worked: str, result: str) -> bool:
+    """Whether an equation does more than repeat a number: 12 * 1 = 12 does not, nor does 5 + 7 - 7 = 5, where all that
+    stands beside the result stands there twice. 0 + 1 = 1 computes."""
+    left, right = numbers(worked), numbers(result)
+    if left <= _NEUTRAL:
+        return left == _NEUTRAL or not right <= left
+    said = Counter(_values(worked))
+    shown = _values(result)
+    if len(shown) == 1 and said[shown[0]]:
+        beside = said - Counter(shown)
+        if all(count % 2 == 0 for value, count in beside.items() if value not in (0, 1)):
+            return False
+    return not left - _NEUTRAL <= right
+
+
+def _values(side: str) -> list[Fraction]:
+    return [token.value for token in tokens(side) if token.kind == "number" and token.value is not None]
 
 
 def _share(value: float) -> float:

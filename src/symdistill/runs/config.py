@@ -25,17 +25,17 @@ from symdistill.methods.rl import RlSettings
 from symdistill.methods.skintern import Skintern, SkinternSettings
 from symdistill.models.settings import TeacherSettings
 from symdistill.runs.config_file import read_config
-from symdistill.runs.gates import check_gate, check_sources, makes_notes
+from symdistill.runs.gates import check_gate, check_sources, makes_notes, providers_in
 from symdistill.runs.multilevel_filters import build_filters
 from symdistill.runs.paths import absolute, change_paths, found_path, moved_along
 from symdistill.runs.shared_keys import (
     NOT_IN_ANALYSIS,
     analysis_changes,
     check_batches,
+    check_epochs,
     check_pacing,
     check_replies,
     check_shared,
-    check_steps,
     check_teacher,
     key_in,
 )
@@ -160,27 +160,15 @@ class RunConfig(Settings):
         Raises:
             ConfigError: an entry is wrong, has no notes written, or has the label of another one.
         """
-        places, entries = places or Places(), self._entries()
-        known = {label_in(entry): entry for entry in entries.values()}
-        found = []
-        for where, entry in entries.items():
-            source = entry.get("knowledge")
-            if not isinstance(source, Mapping) or known.get(label_in(source)) == source:
-                continue
-            method = self.method_of(source, f"{where}.knowledge", places)
-            self._check(method, f"{where}.knowledge", places)
+        places, found = places or Places(), []
+        for where, source in providers_in(self._entries(), places).items():
+            method = self.method_of(source, where, places)
+            self._check(method, where, places)
             if not makes_notes(method):
                 raise ConfigError(
-                    f"`{where}.knowledge`{places.at(f'{where}.knowledge')} is {method.label}, which has no notes "
-                    "written.",
+                    f"`{where}`{places.at(where)} is {method.label}, which has no notes written.",
                     "Name a nesycd or skintern method, or the path of a knowledge base.",
                 )
-            if method.label in known:
-                raise ConfigError(
-                    f"Two methods are called `{method.label}` (`{where}.knowledge`{places.at(f'{where}.knowledge')}).",
-                    "Give one of them a `label`, or write the label alone where the same method is meant.",
-                )
-            known[method.label] = source
             found.append(method)
         return found
 
@@ -233,7 +221,7 @@ class RunConfig(Settings):
             check_batches(_override(self.training, settings.round_training(), f"{where}.training"), settings, where)
         if isinstance(settings, SkinternSettings):
             key, changes = f"{where}.training", settings.training
-            check_steps(_override(self.training, changes, key), settings.steps, f"{where}.steps", changes, key, places)
+            check_epochs(_override(self.training, changes, key), settings.steps, f"{where}.steps", changes, key, places)
         check_gate(method, where, places)
         for section in ("training", "general", "warm_start"):
             own: Mapping[str, Any] | None = getattr(settings, section, None)

@@ -22,7 +22,7 @@ from symdistill.knowledge.triples import Schema, Triple, canonical_hash, load_sc
 from symdistill.knowledge.triples.duplicates import deduplicate
 from symdistill.knowledge.triples.findings import CONFLICTS
 from symdistill.knowledge.triples.normalise import normal
-from symdistill.knowledge.triples.review import standings
+from symdistill.knowledge.triples.review import Decision, standings
 from symdistill.knowledge.triples.splits import side_of
 from symdistill.knowledge.triples.store import TripleStore
 from symdistill.knowledge.triples.validate import validate
@@ -50,7 +50,8 @@ class Graph:
 
     `lost` counts what was left out, by reason. Of `triples` those in `rejected` (ids) are wrong in the eyes of people:
     no critic lets them pass. `critic_labels` and `judge_labels` are whose labels were whose. `reviewed` are the
-    critic's figures on a random slice of the triples that people have judged, where there is one.
+    critic's figures on a random slice of what was written that people have judged, where there is one: of what was
+    written, since what people rejected loses to what repeats or contradicts it, and is seldom among `triples`.
     """
 
     schema: Schema
@@ -182,7 +183,8 @@ def choose(work: Workspace, store: TripleStore) -> Graph:
     apart = judge_settings(settings)
     judge = _trained(work, "judge", judges, apart) if apart else None
     folder = work.directory.path / "direct"
-    against = rejected_facts(labels, store)
+    decided = store.decisions()
+    against = rejected_facts(labels, contents.triples, decided)
     key = content_key("d2", [canonical_hash(written), settings.near, critic.report["key"], sorted(against)])
     if (found := _chosen_before(folder, key)) is not None:
         triples, lost, notes = found
@@ -208,7 +210,7 @@ def choose(work: Workspace, store: TripleStore) -> Graph:
     accepted = [t for t in triples if _passes(t, critic, against)]
     rejected = frozenset(t.id for t in triples if t.fact in against)
     seed = work.config.seed
-    slice_ = reviewed(triples, store.decisions(), critic.critic, own, settings.critic, schema, seed=seed)
+    slice_ = reviewed(written, decided, critic.critic, own, settings.critic, schema, seed=seed)
     if other := len(contents.triples) - len(written):
         notes = [*notes, f"{other:,} triples in graph/ are about heads or relations that are not asked for any more."]
     work.progress.start("critic")
@@ -216,11 +218,13 @@ def choose(work: Workspace, store: TripleStore) -> Graph:
     return Graph(schema, written, triples, accepted, rejected, lost, notes, critic, judge, labels, own, judges, slice_)
 
 
-def rejected_facts(labels: Sequence[Labelled], store: TripleStore) -> set[tuple[str, str, str]]:
-    """What people say is wrong, in a label or as reviewers of the graph: no critic knows better."""
+def rejected_facts(
+    labels: Sequence[Labelled], triples: Sequence[Triple], decisions: Sequence[Decision]
+) -> set[tuple[str, str, str]]:
+    """What people say is wrong, in a label or as reviewers of these triples: no critic knows better."""
     found = {label.triple.fact for label in labels if label.triple and not label.good}
-    standing = standings(store.decisions())
-    return found | {t.fact for t in store.triples() if standing.get(t.id) == "rejected"}
+    standing = standings(decisions)
+    return found | {t.fact for t in triples if standing.get(t.id) == "rejected"}
 
 
 def _passes(triple: Triple, critic: TrainedCritic, against: Collection[tuple[str, str, str]]) -> bool:

@@ -1,7 +1,7 @@
-"""What the critic of a `direct` run is worth on the run's own triples: a random slice of them, judged by people.
+"""What the critic of a `direct` run is worth on what its teacher wrote: a random slice of it, judged by people.
 
-Labels come from wherever they come from, and the precision on them is theirs. That of the graph is known where
-reviewers have judged triples that were drawn at random (`symdistill triples review RUN --audit 1`).
+Labels come from wherever they come from, and the precision on them is theirs. That of the teacher's triples is known
+where reviewers have judged some that were drawn at random (`symdistill triples review RUN --audit 1`).
 """
 
 from __future__ import annotations

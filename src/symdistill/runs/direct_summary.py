@@ -232,8 +232,8 @@ def _notes(graph: Graph, agreement: Mapping[str, Any] | None) -> list[str]:
         )
     if graph.reviewed is None:
         found.append(
-            "Nobody has judged triples of the graph that were drawn at random, which would say how good it is before "
-            "and after the critic: `symdistill triples review RUN --audit 1` shows some."
+            "Nobody has judged triples of the graph that were drawn at random, which would say how good the teacher's "
+            "triples are before and after the critic: `symdistill triples review RUN --audit 1` shows some."
         )
     for name, critic in (("critic", graph.critic), ("judge", graph.judge)):
         found += [f"The {name}: {note}" for note in critic.report["notes"]] if critic else []

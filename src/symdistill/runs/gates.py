@@ -97,6 +97,30 @@ def check_sources(asking: Mapping[str, Method], everyone: Sequence[Method], path
             )
 
 
+def providers_in(entries: Mapping[str, Mapping[str, Any]], places: Places) -> dict[str, Mapping[str, Any]]:
+    """The entries that only have notes written for the gates of others (`knowledge: {name: …}`), each once, by where
+    they stand; `entries` are those of a run or grid by their place.
+
+    Raises:
+        ConfigError: two different entries have one label, so that it could mean either.
+    """
+    known = {label_in(entry): entry for entry in entries.values()}
+    found: dict[str, Mapping[str, Any]] = {}
+    for where, entry in entries.items():
+        source, key = entry.get("knowledge"), f"{where}.knowledge"
+        if not isinstance(source, Mapping):
+            continue
+        label = label_in(source)
+        if not label or label not in known:
+            known[label] = found[key] = source
+        elif known[label] != source:
+            raise ConfigError(
+                f"Two methods are called `{label}` (`{key}`{places.at(key)}).",
+                "Give one of them a `label`, or write the label alone where the same method is meant.",
+            )
+    return found
+
+
 def on_its_own(
     method: Method, entry: Mapping[str, Any], makers: Mapping[str, Mapping[str, Any]], path: Path | None
 ) -> Mapping[str, Any]:

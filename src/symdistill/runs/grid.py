@@ -18,12 +18,14 @@ from symdistill.errors import ConfigError, SymdistillError
 from symdistill.methods import Method
 from symdistill.runs.config import GRID, RunConfig, parse_config
 from symdistill.runs.config_file import put, read_config
-from symdistill.runs.gates import check_sources, makes_notes, on_its_own
-from symdistill.runs.grid_axes import Student, Varied, named_students, varied_keys
+from symdistill.runs.gates import check_sources, makes_notes, on_its_own, providers_in
+from symdistill.runs.grid_axes import Student, Varied, meant, named_students, plain, put_varied, varied_keys
 from symdistill.runs.grid_concern import depends, set_by_entry, uses_rationales
 from symdistill.runs.grid_keys import in_own_keys, moved
 from symdistill.runs.grid_names import Axes
+from symdistill.runs.grid_recipe import comes_to
 from symdistill.runs.grid_settings import GridSettings
+from symdistill.runs.idle import idle_keys, is_idle
 from symdistill.runs.paths import absolute
 from symdistill.runs.usual import entries_in, label_in, with_share
 from symdistill.runs.validation import Places, closest, known_keys, nearest, validated
@@ -159,9 +161,11 @@ class _Cells:
         self._prefixes, self._methods = list(named), list(named.values())
         found = entries_in(data)
         self._entries: list[Mapping[str, Any]] = found["methods"] if found.get("methods") else [found["method"]]
+        providers_in(dict(zip(self._prefixes, self._entries, strict=True)), places)
         self._refuse_fixed()
         self._students = named_students(settings, base.student.model, places)
         self._varied = varied_keys(settings, [method.label for method in self._methods], places)
+        self._idle: dict[str, str] = {}
 
     def all(self) -> tuple[Cell, ...]:
         """Every cell, the methods of one seed together, so that a whole comparison is there early."""
@@ -180,23 +184,44 @@ class _Cells:
         """A method in every combination of the varied keys that concern it."""
         own = [v for v in self._varied if v.method == self._methods[number].label]
         for values in product(*(v.values for v in own)):
-            changes = dict(zip(own, values, strict=True))
-            alone = self._alone(number, changes, self._knowledge_path({}))
+            changes, silent = self._with_effect(number, dict(zip(own, values, strict=True)))
+            alone = self._alone(number, changes | silent, self._knowledge_path({}))
             shared = [v for v in self._varied if v.method is None and self._concerns(alone.method, v.target)]
             for others in product(*(v.values for v in shared)):
-                every = changes | dict(zip(shared, others, strict=True))
+                every = meant(changes | dict(zip(shared, others, strict=True)))
                 ordered = {v: every[v] for v in self._varied if v in every}
-                yield self._alone(number, ordered, self._knowledge_path(ordered))
+                draft = self._alone(number, ordered | silent, self._knowledge_path(ordered))
+                yield replace(draft, varied=ordered)
+
+    def _with_effect(self, number: int, changes: Mapping[Varied, Any]) -> tuple[dict[Varied, Any], dict[Varied, Any]]:
+        """The varied keys of a method, with their values, but for those that mean nothing beside the others; and those
+        that have to be said and make no difference: what stands behind a gate that is `never` says how many questions
+        are kept apart (see `usual.with_share`), and mostly that is the same."""
+        data = {"method": plain(self._entries[number])}
+        changes = meant(changes)
+        put_varied(data, changes)
+        idle = idle_keys(data["method"])
+        found, silent = {}, {}
+        for one, value in changes.items():
+            if why := is_idle(one.target.removeprefix("method."), idle):
+                self._idle[one.key] = f"of {one.method}, since {why}"
+            else:
+                found[one] = value
+        for one in [one for one in found if f"{one.target}.".startswith("method.knowledge.")]:
+            path = self._knowledge_path({})
+            entries = [self._alone(number, found | {one: value}, path).entry for value in one.values]
+            if "knowledge" not in entries[0] and all(entry == entries[0] for entry in entries):
+                self._idle[one.key] = f"of {one.method}, since its gate is `never`"
+                silent[one] = found[one]
+        return {one: value for one, value in found.items() if one not in silent}, silent
 
     def _concerns(self, method: Method, key: str) -> bool:
         return depends(method, key, self._shown) and not set_by_entry(method, key)
 
     def _alone(self, number: int, varied: Mapping[Varied, Any], path: Path | None) -> _Draft:
         """A method as it stands where no other is, with the values of varied keys in its entry."""
-        data = {"method": _plain(self._entries[number])}
-        for one, value in varied.items():
-            if one.method is not None:
-                put(data, one.target, _plain(value))
+        data = {"method": plain(self._entries[number])}
+        put_varied(data, {one: value for one, value in varied.items() if one.method is not None})
         keys = {"method": self._prefixes[number], **{one.target: f"grid.vary.{one.key}" for one in varied}}
         places = moved(self._places, keys)
         try:
@@ -222,7 +247,7 @@ class _Cells:
 
     def _knowledge_path(self, varied: Mapping[Varied, Any]) -> Path | None:
         """`knowledge.path`, as far as it decides what stands behind a gate."""
-        data = {"knowledge": _plain(self._data.get("knowledge") or {})}
+        data = {"knowledge": plain(self._data.get("knowledge") or {})}
         for one, value in varied.items():
             if one.target == "knowledge.path":
                 put(data, one.target, value)
@@ -231,12 +256,10 @@ class _Cells:
 
     def _cell(self, draft: _Draft, seed: int, fraction: float, student: Student) -> Cell:
         method = draft.method
-        data = _plain({**self._data, "method": draft.entry})
+        data = plain({**self._data, "method": draft.entry})
         if student.changes:
             data["student"] = {**(data.get("student") or {}), **student.changes}
-        for one, value in draft.varied.items():
-            if one.method is None:
-                put(data, one.target, _plain(value))
+        put_varied(data, {one: value for one, value in draft.varied.items() if one.method is None})
         keys = {**draft.keys, **student.keys}
         trained, rationales = method.trains, uses_rationales(method, self._shown)
         asked_by_fraction = trained or rationales
@@ -272,11 +295,16 @@ class _Cells:
         for one in self._varied:
             if one.key in concern:
                 continue
+            key = f"grid.vary.{one.key}"
+            if one.key in self._idle:
+                raise ConfigError(
+                    f"`{key}`{self._places.at(key)} changes nothing {self._idle[one.key]}.",
+                    "Take it out, or change what it depends on.",
+                )
             if one.target not in (known := known_keys(RunConfig)):
-                key, close = f"grid.vary.{one.key}", closest(one.target, known)
+                close = closest(one.target, known)
                 hint = f"Did you mean `grid.vary.{close}`?" if close else ""
                 raise ConfigError(f"Unknown key `{key}`{self._places.at(key)}.", f"{hint} Write SECTION.KEY.".strip())
-            key = f"grid.vary.{one.key}"
             raise ConfigError(
                 f"`{key}`{self._places.at(key)} changes nothing: no method of this grid depends on it, or each that "
                 "does sets it in its entry.",
@@ -303,13 +331,6 @@ class _Cells:
         raise ConfigError(f"`{key}`{self._places.at(key)} fixes what `{axis}` varies.", "Take it out.")
 
 
-def _plain(value: Any) -> Any:
-    """A deep copy in which no two places share an object, as those of a YAML anchor do."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
-
-
 def _distinct_names(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """The cells with a part of a hash in the names that would be the same, or too long, without it."""
     names = Counter(cell.name for cell in cells)
@@ -322,12 +343,10 @@ def _distinct_names(cells: Sequence[Cell]) -> tuple[Cell, ...]:
 
 
 def _refuse_twins(cells: Sequence[Cell]) -> None:
-    """Raise ConfigError where two cells would compute the same."""
+    """Raise ConfigError where two cells would compute the same, however their configurations say it."""
     seen: dict[str, Cell] = {}
     for cell in cells:
-        whole = cell.config.model_dump(mode="json")
-        whole["method"].pop("label", None)
-        told = canonical_json(whole)
+        told = canonical_json([comes_to(cell.config, cell.method), cell.fraction, cell.seed])
         if told in seen:
             raise ConfigError(
                 f"The cells `{seen[told].title}` and `{cell.title}` are the same run.",

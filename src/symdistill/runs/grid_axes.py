@@ -8,6 +8,7 @@ from typing import Any
 
 from symdistill.errors import ConfigError
 from symdistill.runs.config import RunConfig
+from symdistill.runs.config_file import put
 from symdistill.runs.grid_names import student_name
 from symdistill.runs.grid_settings import GridSettings
 from symdistill.runs.validation import Places, nearest
@@ -79,6 +80,27 @@ def varied_keys(settings: GridSettings, labels: Sequence[str], places: Places) -
         target, method = _target(key, where, labels)
         found.append(Varied(key, target, method, tuple(values)))
     return found
+
+
+def meant(varied: Mapping[Varied, Any]) -> dict[Varied, Any]:
+    """The varied keys of a cell with their values, but for those inside a section that another one sets to null."""
+    none = [one.target for one, value in varied.items() if value is None]
+    return {
+        one: value for one, value in varied.items() if not any(one.target.startswith(f"{section}.") for section in none)
+    }
+
+
+def put_varied(data: dict[str, Any], varied: Mapping[Varied, Any]) -> None:
+    """Set the varied keys of a cell, a section before what stands in it."""
+    for one in sorted(varied, key=lambda one: one.target.count(".")):
+        put(data, one.target, plain(varied[one]))
+
+
+def plain(value: Any) -> Any:
+    """A deep copy in which no two places share an object, as those of a YAML anchor do."""
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def _target(key: str, where: str, labels: Sequence[str]) -> tuple[str, str | None]:

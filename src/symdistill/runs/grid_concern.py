@@ -63,7 +63,7 @@ def _changes(method: Method, section: str) -> list[Mapping[str, Any]]:
         if isinstance(settings, NesycdSettings):
             found.append(settings.general)
         if isinstance(settings, RlSettings):
-            found = [settings.round_training(), settings.warm_start]
+            found = [settings.round_training(), {**settings.training, **settings.warm_start}]
     if section == "teacher":
         if isinstance(method, (Symbolic, KbStudent)):
             found.append({})

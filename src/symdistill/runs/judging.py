@@ -34,6 +34,7 @@ from symdistill.runs.gates import looks_up
 from symdistill.runs.knowing import read_knowledge
 from symdistill.runs.learning import material_for, original, student_place
 from symdistill.runs.measuring import Measured, measure, threshold_of
+from symdistill.runs.paths import absolute
 from symdistill.runs.reading import search_seconds, with_reading
 from symdistill.runs.summing import symbolic_summaries
 from symdistill.runs.symbols import Judged, judge_symbolic
@@ -75,7 +76,8 @@ def evaluate_students(work: Workspace, added: AddedKnowledge | None = None) -> E
     """Answer the held-out questions with every method and write predictions.jsonl and metrics.json; for those that
     decide by a tree or rules also what these are and how well they explain.
 
-    With `added`, every trained student also answers with that knowledge base, as a method beside the others.
+    With `added`, every trained student also answers with that knowledge base, as a method beside the others whose rows
+    name the base.
 
     Raises:
         DataError: there is nothing to evaluate on. RunDirectoryError: a student has not been trained.
@@ -110,6 +112,8 @@ def evaluate_students(work: Workspace, added: AddedKnowledge | None = None) -> E
         asked = [judge, with_base(work, method, added, own)] if added and method.trains else [judge]
         for one in asked:
             for judged, replies in judge_method(work, one, questions):
+                if added and one is not judge:
+                    judged = _with_base_named(judged, added.path)
                 scored.append(judged)
                 answered[judged.row.method, judged.row.decoding] = replies
     scored = with_teacher_share(scored, confidence=work.config.evaluation.confidence, seed=work.config.seed)
@@ -151,6 +155,8 @@ def prediction_rows(
         reply_to = dict(zip((q.id for q in questions), replies, strict=False))
         for prediction in judged.predictions:
             row = prediction_dict(prediction, judged.row.decoding, asked[prediction.example_id])
+            if judged.row.knowledge_base is not None:
+                row["knowledge_base"] = judged.row.knowledge_base
             if judged.row.retrieval_rate is not None:
                 reply = reply_to[prediction.example_id]
                 shown = [item.id for item in reply.knowledge] + [passage.id for passage in reply.passages]
@@ -194,6 +200,21 @@ def with_base(work: Workspace, method: Method, added: AddedKnowledge, own: float
         knowledge = Knowledge(knowledge.items, Retriever(knowledge.items, settings))
     gate = Gate(added.mode, RELEASED_THRESHOLD if threshold is None else threshold, temperature)
     return WithKnowledge(method, gate, knowledge, f"{method.label} + knowledge ({added.mode})")
+
+
+def _with_base_named(scored: Scored, path: Path) -> Scored:
+    """The same results, every row with the base that was tried."""
+    base = absolute(path)
+
+    def named(row: MetricRow) -> MetricRow:
+        return replace(row, knowledge_base=base)
+
+    return replace(
+        scored,
+        row=named(scored.row),
+        task_rows=tuple(map(named, scored.task_rows)),
+        contrast_rows=tuple(map(named, scored.contrast_rows)),
+    )
 
 
 def judge_teacher(work: Workspace, questions: Sequence[Example]) -> Scored:

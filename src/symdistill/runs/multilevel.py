@@ -37,10 +37,17 @@ from symdistill.records import Example
 from symdistill.runs.knowing import summed
 from symdistill.runs.multilevel_asking import pairs_of, request_of, student_requests, teacher_requests
 from symdistill.runs.multilevel_filters import audit_filter, build_filters
-from symdistill.runs.multilevel_fixed import Answered, ask_fixed, graded
+from symdistill.runs.multilevel_fixed import Answered, ask_fixed
 from symdistill.runs.multilevel_inputs import Sources, audited_inputs, inputs_of_round, read_sources
-from symdistill.runs.multilevel_judges import audited_by, build_scorers, check_judges, grader, price_audit
-from symdistill.runs.multilevel_writing import Outcome, Rounds, figures_of, report_rounds, write_rounds
+from symdistill.runs.multilevel_judges import audited_by, build_scorers, check_judges, grader, labelled, price_audit
+from symdistill.runs.multilevel_writing import (
+    Outcome,
+    Rounds,
+    check_cut,
+    figures_of,
+    report_rounds,
+    write_rounds,
+)
 from symdistill.runs.reinforcing import asking, put_student
 from symdistill.runs.teaching import teacher_price, teacher_sampler
 from symdistill.runs.workspace import Workspace
@@ -62,6 +69,7 @@ def check_multilevel(work: Workspace) -> str:
     from symdistill.students.loading import check_student
 
     settings = section_of(work)
+    check_cut(work, settings)
     for key in _NO_MEANING:
         if getattr(work.config.teacher, key):
             raise ConfigError(
@@ -143,7 +151,7 @@ def run_multilevel(work: Workspace) -> str:
         number = len(outcomes)
         outcome = _written(work, settings, sources, outcomes, places[-1] if places else None)
         verdicts = sieve.judge(outcome.pairs)
-        grades = graded([pair for pair in outcome.pairs if pair.audit], grade) if grade else {}
+        grades = grade([pair for pair in outcome.pairs if pair.audit]) if grade else {}
         outcomes.append(dataclasses.replace(outcome, verdicts=tuple(verdicts), grades=grades))
         figures = figures_of(work, outcomes, known)
         work.progress.note(f" round {number:<5}{progress_line(figures[-1])}")
@@ -159,14 +167,13 @@ def run_multilevel(work: Workspace) -> str:
 
 def standings(figures: Sequence[RoundFigures], answered: Sequence[Answered] = ()) -> list[Standing]:
     """What the rounds are stopped by."""
-    fixed = {one.student: one.figures.accuracy for one in answered}
+    verdicts = {one.student: one.figures.deciding for one in answered}
     return [
         Standing(
             kept=one.learned,
             generated=one.generated,
             tokens=one.tokens,
-            accuracy=one.accuracy,
-            fixed=fixed.get(one.number),
+            deciding=verdicts.get(one.number, {}),
             novelty=one.novelty.share if one.novelty else None,
             diversity=one.diversity.distinct_2 if one.diversity else None,
             score=one.score,
@@ -283,6 +290,9 @@ def _finish(
     put_student(places[chosen - 1], work.directory.student("", alone=True), "multilevel")
     cards = {place.name: card for place in places if (card := read_card(place))}
     found = Rounds(outcomes, figures, answered, reason, chosen)
-    summary = report_rounds(work, settings, found, audited_by(work, settings), cards)
+    audited = [pair for one in (*(o.pairs for o in outcomes), *(a.pairs for a in answered)) for pair in one]
+    grades = {name for one in (*(o.grades for o in outcomes), *(a.grades for a in answered)) for name in one}
+    by = audited_by(work, settings) + labelled(settings, [pair for pair in audited if pair.audit], grades)
+    summary = report_rounds(work, settings, found, by, cards)
     tables = [rounds_table(figures, chosen), students_table(summary)]
     return "\n\n".join([*(plain_text(table) for table in tables if table), outcome_sentence(summary)])

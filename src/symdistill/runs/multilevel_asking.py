@@ -76,15 +76,17 @@ def pairs_of(
     audited: set[str],
     *,
     prefix: str = "",
+    failed: bool = False,
 ) -> list[Pair]:
-    """What was written, in the order it was asked for; ids begin with `prefix`."""
+    """What was written, in the order it was asked for; ids begin with `prefix`. A request without a reply is passed
+    over, or with `failed` an output without a word."""
     pairs, label = [], label_of(request_of(settings))
     for at, (request, one) in enumerate(requests):
         reply = replies.get(request.key)
-        if reply is None:
+        if reply is None and not failed:
             continue
-        text = reply.text.strip()
-        cut = reply.finish_reason == "length"
+        text = reply.text.strip() if reply else ""
+        cut = reply is not None and reply.finish_reason == "length"
         if settings.take == "first_line":
             cut, text = cut and ends_with_first_line(text), first_line(text, label)
         pairs.append(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from symdistill.curation.pairs import Pair, unusable
+from symdistill.curation.pairs import Pair
 from symdistill.evaluation.multilevel_metrics import StudentFigures
 from symdistill.methods.multilevel import MultilevelSettings
 from symdistill.runs.multilevel_asking import pairs_of, student_requests
@@ -48,19 +48,14 @@ def ask_fixed(
     place: Path,
     grade: Callable[[Sequence[Pair]], Grades],
 ) -> Answered:
-    """What a student says about the fixed inputs, from the store where it was asked before."""
+    """What a student says about the fixed inputs, from the store where it was asked before. Where no reply came it said
+    nothing, which is wrong: students are compared on all inputs, not on those that each could bear."""
     with asking(work, place) as (sampler, name):
         requests = student_requests(work, name, settings, sources.fixed, greedy=True)
         replies = sampler.sample([request for request, _ in requests], stage=f"student {student} audit").completions
     every = {one.id for one in sources.fixed}
-    pairs = pairs_of(settings, student, requests, replies, every, prefix="fixed-")
-    return Answered(student, pairs, graded(pairs, grade), sources.deciding)
-
-
-def graded(pairs: Sequence[Pair], grade: Callable[[Sequence[Pair]], Grades]) -> Grades:
-    """The grades of outputs, whoever grades; what is no whole text is wrong."""
-    wrong = {pair.id: False for pair in pairs if unusable(pair)}
-    return {**grade([pair for pair in pairs if pair.id not in wrong]), **wrong}
+    pairs = pairs_of(settings, student, requests, replies, every, prefix="fixed-", failed=True)
+    return Answered(student, pairs, grade(pairs), sources.deciding)
 
 
 def audit_rows(answered: Answered) -> Iterator[Mapping[str, Any]]:

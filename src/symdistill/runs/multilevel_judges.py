@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from symdistill import content
-from symdistill.curation.pairs import CriticFilter, EntailmentFilter, Pair, PairFilter, Scorer, filter_name
+from symdistill.curation.pairs import CriticFilter, EntailmentFilter, Pair, PairFilter, Scorer, filter_name, unusable
 from symdistill.curation.words import squeezed
 from symdistill.errors import ConfigError
 from symdistill.methods.multilevel import AuditSettings, MultilevelSettings
@@ -154,9 +154,32 @@ def auditor_settings(work: Workspace, audit: AuditSettings) -> TeacherSettings:
 
 
 def grader(work: Workspace, settings: MultilevelSettings) -> Callable[[Sequence[Pair]], Grades]:
-    """What grades the audited slice. An output that is no whole text is wrong, whoever grades."""
+    """What grades outputs. One that is no whole text is wrong, whoever grades; but where people label, only beside
+    their labels: with some of these missing, what was cut would be the larger part of what is known to be wrong."""
     audit = settings.audit
     assert audit is not None
+    grade, people = _grader(work, settings, audit), audit.by == "labels"
+
+    def graded(pairs: Sequence[Pair]) -> Grades:
+        whole = [pair for pair in pairs if not unusable(pair)]
+        grades = grade(whole)
+        if people and (not grades or len(grades) < len(whole)):
+            return grades
+        return {**grades, **{pair.id: False for pair in pairs if unusable(pair)}}
+
+    return graded
+
+
+def labelled(settings: MultilevelSettings, pairs: Sequence[Pair], graded: Collection[str]) -> str:
+    """How many of the outputs to be graded people have labelled, in words to go on with; "" where others grade."""
+    if settings.audit is None or settings.audit.by != "labels":
+        return ""
+    whole = [pair.id in graded for pair in pairs if not unusable(pair)]
+    return f", {sum(whole):,} of {len(whole):,} outputs so far"
+
+
+def _grader(work: Workspace, settings: MultilevelSettings, audit: AuditSettings) -> Callable[[Sequence[Pair]], Grades]:
+    """Who grades outputs that are whole texts."""
     if audit.by == "gold":
         kind = settings.answer_type
         return lambda pairs: {p.id: check_answer(p.output, p.answer, kind) for p in pairs if p.answer is not None}

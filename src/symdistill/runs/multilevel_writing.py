@@ -12,6 +12,7 @@ from typing import Any
 
 from symdistill.content import content_key, file_sha256
 from symdistill.curation.pairs import Pair, Verdict
+from symdistill.errors import RunDirectoryError
 from symdistill.evaluation.multilevel_metrics import RoundFigures, StudentFigures, compared, diversities, novelties
 from symdistill.evaluation.report_multilevel import MultilevelReport, Shown, write_multilevel_report
 from symdistill.evaluation.statistics import wilson, wilson_of_groups
@@ -64,6 +65,18 @@ class Rounds:
     @property
     def students(self) -> list[StudentFigures]:
         return [one.figures for one in self.answered]
+
+
+def check_cut(work: Workspace, settings: MultilevelSettings) -> None:
+    """Refuse to go on with rounds of a version that kept no inputs apart for the students: its rounds had others, and
+    they would all be bought anew. Raises RunDirectoryError."""
+    place = work.directory.path / "rounds.json"
+    if settings.audit is None or not place.exists() or "students" in work.directory.read_json(place):
+        return
+    raise RunDirectoryError(
+        f"The rounds in {work.directory.path} are of an earlier version, which cut the inputs into others.",
+        "Choose another --run-dir, or delete rounds.json there to begin anew: other inputs are asked about and bought.",
+    )
 
 
 def figures_of(work: Workspace, outcomes: Sequence[Outcome], known: Sequence[tuple[str, str]]) -> list[RoundFigures]:

@@ -253,6 +253,8 @@ def notes(work: Workspace, rows: Sequence[MetricRow]) -> Sequence[str]:
         for engine in sorted({row.engine for row in rows if row.engine})
         if "int8" in engine
     ]
+    tried = {row.method: row.knowledge_base for row in rows if row.knowledge_base}
+    said += [f"{method} looks things up in {base}." for method, base in tried.items()]
     found: dict[tuple[str, ...], list[str]] = {}  # methods that share a student have its findings in common
     for method in work.trained:
         card = read_card(work.student_directory(method)) or {}

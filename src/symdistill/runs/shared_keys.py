@@ -85,10 +85,10 @@ def check_pacing(
             f"Add `training: {{curriculum: none}}` to the entry of {method.label}.",
         )
     key = key_in("training", "curriculum_steps", changes, where)
-    check_steps(training, training.curriculum_steps, key, changes, where, places)
+    check_epochs(training, training.curriculum_steps, key, changes, where, places)
 
 
-def check_steps(
+def check_epochs(
     training: TrainingSettings, steps: int, key: str, changes: Mapping[str, Any], where: str, places: Places
 ) -> None:
     """Raises ConfigError where `training` cannot be divided among so many `steps`, which `key` asks for: there are
@@ -97,14 +97,17 @@ def check_steps(
     if training.max_steps > 0:
         counted, name = training.max_steps, "max_steps"
     length = key_in("training", name, changes, where)
+    told = f"`{length}`{places.at(length)} is {counted:g}"
+    if name in changes and places.lines and length not in places.lines and not places.overridden(length):
+        told = f"the paper's `{name}` is {counted:g}"  # see `usual.with_epochs`
     if counted < steps:
         raise ConfigError(
-            f"`{key}`{places.at(key)} is {steps}, and `{length}` is {counted:g}: each step needs one at least.",
+            f"`{key}`{places.at(key)} is {steps}, and {told}: each step needs one at least.",
             f"Set `{length}` to {steps} or more, or choose fewer steps.",
         )
     if not float(counted).is_integer():
         raise ConfigError(
-            f"`{length}`{places.at(length)} is {counted:g}, and `{key}` divides whole epochs among {steps} steps.",
+            f"{told[0].upper()}{told[1:]}, and `{key}` divides whole epochs among {steps} steps.",
             f"Set `{length}` to {math.floor(counted)}, or count the training in `max_steps`.",
         )
 

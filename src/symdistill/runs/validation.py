@@ -277,7 +277,9 @@ def _shown(value: Any) -> str:
         return f"`{text if len(text) <= 60 else text[:57] + '…'}`"
     if isinstance(value, Mapping):
         return "a group of keys"
-    return "a list" if isinstance(value, (list, tuple)) else f"{value}"
+    if isinstance(value, (list, tuple)):
+        return "a list" if value else "an empty list"
+    return f"{value}"
 
 
 def _key(prefix: str, parts: Sequence[int | str]) -> str:
