@@ -104,7 +104,10 @@ def test_a_configuration_without_a_curriculum_is_what_it_was() -> None:
         ({"training": {"curriculum": "loss", "num_train_epochs": 2}}, "Set `training.num_train_epochs` to 3 or more"),
         ({"training": {"curriculum": "loss", "max_steps": 2}}, "Set `training.max_steps` to 3 or more"),
         ({"training": {"curriculum": "loss", "num_train_epochs": 4.5}}, "Set `training.num_train_epochs` to 4,"),
-        ({"method": {"name": "nesycd", "general": {"num_train_epochs": 1}}}, "Set `method.general.num_train_epochs` to 3 or more"),
+        (
+            {"method": {"name": "nesycd", "general": {"num_train_epochs": 1}}},
+            "Set `method.general.num_train_epochs` to 3 or more",
+        ),
         ({"training": {"curriculum": "hard"}}, "training.curriculum"),
         ({"method": None, "direct": {}}, "has no meaning in a run of `direct`"),
     ],
