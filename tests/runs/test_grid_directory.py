@@ -73,6 +73,12 @@ def test_runs_that_differ_in_the_seed_alone_are_seeds_of_one_method(tmp_path: Pa
     assert arms(*runs, other) == {"std-cot": (0, 1, 2), "std-cot, from other": (3,)}, "it was not trained alike"
 
 
+def test_a_title_names_a_few_runs_and_counts_many(tmp_path: Path) -> None:
+    runs = [run(tmp_path / name, seed=seed) for seed, name in enumerate("abcd")]
+    assert read_together(runs[:2])[0].title == "a and b"
+    assert read_together(runs)[0].title == "4 runs joined"
+
+
 @pytest.mark.parametrize("change", [{"gate": "never"}, {"threshold": 40}])
 def test_a_student_that_is_asked_otherwise_is_no_seed_of_the_same_method(
     tmp_path: Path, change: dict[str, Any]

@@ -204,7 +204,8 @@ def read_together(paths: Sequence[Path]) -> tuple[Origin, list[CellResult]]:
     Raises:
         ConfigError: a directory is named twice. DataError, RunDirectoryError: one cannot be read.
     """
-    origin = Origin(" and ".join(path.name for path in paths), shlex.join(["symdistill", "compare", *map(str, paths)]))
+    title = f"{len(paths)} runs joined" if len(paths) > 3 else " and ".join(path.name for path in paths)
+    origin = Origin(title, shlex.join(["symdistill", "compare", *map(str, paths)]))
     cells: list[CellResult] = []
     for path, name in zip(paths, _distinct(paths), strict=True):
         if is_grid(path):
