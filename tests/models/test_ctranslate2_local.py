@@ -150,7 +150,7 @@ def test_models_that_were_asked_can_be_let_go(place: Path) -> None:
     """Its own thread may be the last to know of a call that is over; it must not be the one that ends the model."""
     for _ in range(30):
         model = CTranslate2Model.load(place, into=place)
-        ask(model, [request(model, question, max_tokens=2) for question in QUESTIONS])
+        assert len(ask(model, [request(model, question, max_tokens=2) for question in QUESTIONS])) == len(QUESTIONS)
         asyncio.run(model.close())
 
 

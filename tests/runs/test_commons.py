@@ -47,8 +47,9 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     other = holder(tmp_path, 600)
     other.kill()
     other.wait()
+    began = time.monotonic()
     with Commons(tmp_path, "a").alone("teacher"):
-        pass
+        assert time.monotonic() - began < 60, "it would have held for ten minutes"
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
