@@ -98,27 +98,12 @@ def train(
     log = TrainingLog(log_path, label)
     dev = DevWatch(dev_accuracy, settings.early_stopping_patience, checkpoint_dir) if dev_accuracy else None
     use_cache = student.model.config.use_cache
-    bf16 = bfloat16_is_native() if settings.bf16 == "auto" else settings.bf16
     try:
         with quiet(), disk_errors(checkpoint_dir):
             set_seed(seed)
             model = _with_adapters(student.model, lora) if lora else student.model
             trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-            args = training_arguments(TrainingArguments, settings, checkpoint_dir, seed)
-            share = settings.share_prompts and _shares(model, args, progress)
-            trainer = CompletionTrainer(
-                model,
-                args,
-                encoded.examples,
-                weights,
-                log,
-                bf16=bf16,
-                accumulation=settings.gradient_accumulation_steps,
-                share=share,
-                row_tokens=settings.row_tokens,
-                recomputed=settings.gradient_checkpointing,
-            )
-            trainer.remove_callback(PrinterCallback)
+            trainer = _trainer(model, encoded, weights, settings, checkpoint_dir, log, seed, progress)
             callback = StepCallback(trainer, progress, label, dev)
             trainer.add_callback(callback)
             try:
@@ -136,14 +121,47 @@ def train(
     if trainer.is_world_process_zero():
         save_student(student, output_dir)
     result = _result(trainer, log, encoded, trained, dev)
+    progress.finish(_summary(result, trainer))
+    return result
+
+
+def _trainer(
+    model: Any,
+    encoded: EncodedSet,
+    weights: Mapping[str, float],
+    settings: TrainingSettings,
+    checkpoint_dir: Path,
+    log: TrainingLog,
+    seed: int,
+    progress: Progress,
+) -> CompletionTrainer:
+    """The trainer of these examples, as the settings say."""
+    args = training_arguments(TrainingArguments, settings, checkpoint_dir, seed)
+    trainer = CompletionTrainer(
+        model,
+        args,
+        encoded.examples,
+        weights,
+        log,
+        bf16=bfloat16_is_native() if settings.bf16 == "auto" else settings.bf16,
+        accumulation=settings.gradient_accumulation_steps,
+        share=settings.share_prompts and _shares(model, args, progress),
+        row_tokens=settings.row_tokens,
+        recomputed=settings.gradient_checkpointing,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _summary(result: TrainingResult, trainer: CompletionTrainer) -> str:
+    """The line a training ends with."""
     saved = 1 - trainer.computed_tokens / trainer.read_tokens if trainer.read_tokens else 0.0
-    progress.finish(
+    return (
         f"{result.steps:,} steps   loss {result.final_loss:.3f}   "
         f"{result.tokens / max(result.seconds, 1e-9):,.0f} tok/s"
-        + (f"   prompt sharing saved {saved:.0%}" if share and saved >= 0.005 else "")
+        + (f"   prompt sharing saved {saved:.0%}" if saved >= 0.005 else "")
         + f"   {clock(result.seconds)}"
     )
-    return result
 
 
 def _run(
