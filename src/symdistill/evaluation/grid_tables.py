@@ -189,9 +189,9 @@ def grid_markdown(result: GridResult, title: str) -> str:
 def grid_latex(result: GridResult, title: str) -> str:
     """Every table of the grid but those of single seeds and of every two methods, for a paper.
 
-    They need the package booktabs and are ASCII, so that any engine and any font encoding takes them.
+    They need the packages booktabs and graphicx and are ASCII, so that any engine and any font encoding takes them.
     """
-    parts = ["% Needs \\usepackage{booktabs}, and nothing else."]
+    parts = ["% Needs \\usepackage{booktabs,graphicx}, and nothing else."]
     for number, panel in enumerate(result.panels):
         name = panel_title(panel, result)
         where = f"{title}, {name}" if name else title

@@ -1,7 +1,8 @@
 """Tables for LaTeX, with every text escaped and nothing in them but ASCII.
 
-They need the package booktabs. No command is used that a font encoding may lack, so that they are typeset alike by any
-engine; a letter that has no such spelling becomes its code point.
+They need the packages booktabs and graphicx: a table too wide for its line is made as small as it must be. No command
+is used that a font encoding may lack, so that they are typeset alike by any engine; a letter that has no such spelling
+becomes its code point.
 """
 
 from __future__ import annotations
@@ -62,13 +63,14 @@ def latex_table(table: Table, caption: str, label: str) -> str:
         [
             r"\begin{table}",
             r"\centering\small",
-            rf"\begin{{tabular}}{{{columns}}}",
+            rf"\sbox0{{\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             head,
             r"\midrule",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
+            r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
             rf"\caption{{{escape(caption)}}}",
             rf"\label{{{label}}}",
             r"\end{table}",
