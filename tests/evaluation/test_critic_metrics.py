@@ -70,3 +70,22 @@ def test_texts_without_labels_are_refused() -> None:
         critic_figures([], [], [], 0.5)
     with pytest.raises(ValueError):
         critic_figures([0.5], [True, False], ["a"], 0.5)
+
+
+def test_a_gain_by_kinds_is_told_from_one_within_them() -> None:
+    """Of kind a 3 in 4 are good, of b 1 in 4; one critic passes all of a, the other just the good ones of each."""
+    kinds = ["a"] * 100 + ["b"] * 100
+    good = [n % 4 > 0 for n in range(100)] + [n % 4 == 0 for n in range(100)]
+    heads = [f"h{n // 2 % 40}" for n in range(200)]
+    choosing = critic_figures([0.9 if k == "a" else 0.1 for k in kinds], good, heads, 0.5, kinds=kinds).chosen
+    assert (choosing.gain, choosing.within) == (0.25, 0.0)
+    assert choosing.raises_precision
+    assert choosing.by_kind_alone
+    knowing = critic_figures([0.9 if g else 0.1 for g in good], good, heads, 0.5, kinds=kinds).chosen
+    assert knowing.within == pytest.approx(1 - (75 * 0.75 + 25 * 0.25) / 100)
+    assert knowing.within_low > 0
+    assert not knowing.by_kind_alone
+    one_kind = critic_figures([0.9 if g else 0.1 for g in good], good, heads, 0.5).chosen
+    assert (one_kind.gain, one_kind.within, one_kind.by_kind_alone) == (knowing.gain, None, False)
+    with pytest.raises(ValueError):
+        critic_figures([0.5], [True], ["a"], 0.5, kinds=[])

@@ -31,6 +31,10 @@ def critic_table(report: Mapping[str, Any]) -> Table:
     held = report["held_out"]
     table = [["held-out labels", "threshold", "kept", "precision (95%)", "gain (95%)", "recall (95%)"]]
     table.append(["no critic", NOTHING, "100.0%", share_text(held["before"]), NOTHING, "100.0"])
+    within = held["chosen"].get("within") is not None
+    if within:
+        table[0].insert(5, "within relations (95%)")
+        table[1].insert(5, NOTHING)
     named = [("critic", held["chosen"])]
     named += [
         (f"at recall {100 * recall:g}%, not chosen", other)
@@ -45,6 +49,7 @@ def critic_table(report: Mapping[str, Any]) -> Table:
                 f"{percent(kept['count'] / kept['n'])}%",
                 share_text(passed["precision"]),
                 gain_text(passed),
+                *([gain_text(passed, "within")] if within else []),
                 share_text(passed["recall"]),
             ]
         )
@@ -80,10 +85,10 @@ def share_text(found: Mapping[str, Any]) -> str:
     return accuracy_interval(found["count"] / found["n"], found["low"], found["high"])
 
 
-def gain_text(passed: Mapping[str, Any]) -> str:
-    """The gain in precision with its interval, in points; a dash where nothing passed."""
-    if passed["gain"] is None:
+def gain_text(passed: Mapping[str, Any], name: str = "gain") -> str:
+    """The gain in precision (or, `within`, that within relations) with its interval, in points; a dash where nothing
+    passed."""
+    if passed.get(name) is None:
         return NOTHING
-    if passed["gain_low"] is None:
-        return f"{points(passed['gain'])} {TOO_FEW}"
-    return f"{points(passed['gain'])} [{points(passed['gain_low'])}, {points(passed['gain_high'])}]"
+    low, high = passed[f"{name}_low"], passed[f"{name}_high"]
+    return f"{points(passed[name])} " + (TOO_FEW if low is None else f"[{points(low)}, {points(high)}]")

@@ -88,13 +88,14 @@ def headlines(metrics: Mapping[str, Any]) -> list[str]:
     found = [
         f"On {held['n']:,} labels it never saw, the critic raises the share of good triples from "
         f"{share_text(held['before'])}% to {share_text(chosen['precision'])}%, keeping "
-        f"{percent(chosen['kept']['count'] / held['n'])}% of them."
+        f"{percent(chosen['kept']['count'] / held['n'])}% of them{_by_relation(chosen)}."
         if chosen["raises_precision"]
         else f"That the critic raises the share of good triples is not shown: {share_text(held['before'])}% before, "
         f"{share_text(chosen['precision'])}% of what it passes."
     ]
     found += reviewed_sentence(metrics["reviewed"])
-    verdicts = [one for one in metrics["differences"] if (one["first"], one["second"]) == ("filtered", "random")]
+    controls = ("random", "matched")
+    verdicts = [one for one in metrics["differences"] if one["first"] == "filtered" and one["second"] in controls]
     if metrics["circular"]:  # then what a reference says comes first
         verdicts.sort(key=lambda one: one["measure"].startswith("accepted"))
     return found + [_verdict(one, circular=metrics["circular"]) for one in verdicts]
@@ -105,7 +106,7 @@ def reviewed_sentence(found: Mapping[str, Any] | None) -> list[str]:
     if found is None:
         return []
     chosen = found["chosen"]
-    shown = "" if chosen["raises_precision"] else "; that this is more than chance is not shown"
+    shown = _by_relation(chosen) if chosen["raises_precision"] else "; that this is more than chance is not shown"
     return [
         f"Of {found['n']:,} triples that the teacher wrote, drawn at random and judged by people, "
         f"{share_text(found['before'])}% are good; of the {chosen['kept']['count']:,} that the critic passes "
@@ -113,15 +114,23 @@ def reviewed_sentence(found: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
+def _by_relation(chosen: Mapping[str, Any]) -> str:
+    """That a gain is one of choosing relations, where it is shown to be no more."""
+    if not chosen.get("by_kind_alone"):
+        return ""
+    return f", which is the choice of relations: within a relation it gains {gain_text(chosen, 'within')}"
+
+
 def _verdict(one: Mapping[str, Any], *, circular: bool) -> str:
     value = _gap(one)
+    others = {"random": "as many at random", "matched": "as many of each relation at random"}[one["second"]]
     if circular and one["measure"].startswith("accepted"):
         value += "; circular, see the notes"
     if not one["shown"]:
-        return f"{one['measure']}: no difference is shown between filtered triples and as many at random ({value})."
+        return f"{one['measure']}: no difference is shown between filtered triples and {others} ({value})."
     better = (one["mean"]["value"] > 0) != one["measure"].startswith("loss")
     word = "better" if better else "worse"
-    return f"{one['measure']}: filtered triples teach {word} than as many at random ({value})."
+    return f"{one['measure']}: filtered triples teach {word} than {others} ({value})."
 
 
 def graph_sentence(metrics: Mapping[str, Any]) -> str:

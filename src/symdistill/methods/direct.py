@@ -12,6 +12,7 @@ critic's effect on the student is told from that of fewer examples by an arm of 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,7 @@ from symdistill.records import Example, TrainingExample
 from symdistill.settings import Settings
 from symdistill.training.settings import CriticSettings
 
-ArmName = Literal["filtered", "all", "random"]
+ArmName = Literal["filtered", "all", "random", "matched"]
 
 ARMS: tuple[ArmName, ...] = ("filtered", "all", "random")
 
@@ -63,7 +64,8 @@ class DirectSettings(Settings):
     critic: CriticSettings = CriticSettings()
     judge: JudgeSettings | None = None
     arms: tuple[ArmName, ...] = ARMS
-    """`filtered` learns what the critic passes, `all` everything, `random` an equal number drawn from everything."""
+    """`filtered` learns what the critic passes, `all` everything, `random` an equal number drawn from everything,
+    `matched` an equal number of each relation."""
     sizes: tuple[PositiveInt, ...] = ()
     """Further students on so many of the filtered triples, for a learning curve."""
     test: float = Field(default=0.2, gt=0, lt=1)
@@ -77,7 +79,7 @@ class DirectSettings(Settings):
     @classmethod
     def _each_once(cls, arms: tuple[ArmName, ...]) -> tuple[ArmName, ...]:
         if not arms or len(set(arms)) != len(arms):
-            raise ValueError("one or more of filtered, all and random, each once")
+            raise ValueError("one or more of filtered, all, random and matched, each once")
         return arms
 
 
@@ -112,8 +114,8 @@ def arms_of(
 ) -> Mapping[str, list[Triple]]:
     """The triples of each arm, by its label.
 
-    The random subset has as many triples as the filtered one. A size that there are not triples enough for is left out;
-    each smaller one is part of each larger one.
+    The random subset has as many triples as the filtered one, the matched one as many of each relation. A size that
+    there are not triples enough for is left out; each smaller one is part of each larger one.
     """
     rng = random.Random(f"{seed} direct")
     equal = sorted(rng.sample(range(len(everything)), len(accepted)))
@@ -121,6 +123,7 @@ def arms_of(
         "filtered": list(accepted),
         "all": list(everything),
         "random": [everything[place] for place in equal],
+        "matched": _matched(everything, accepted, random.Random(f"{seed} direct matched")),
     }
     found: dict[str, list[Triple]] = {name: made[name] for name in settings.arms}
     order = rng.sample(range(len(accepted)), len(accepted))
@@ -128,3 +131,12 @@ def arms_of(
         if size < len(accepted):
             found[f"filtered-{size}"] = [accepted[place] for place in sorted(order[:size])]
     return found
+
+
+def _matched(everything: Sequence[Triple], accepted: Sequence[Triple], rng: random.Random) -> list[Triple]:
+    """As many triples of each relation as were accepted, drawn at random and in their order."""
+    wanted = Counter(triple.relation for triple in accepted)
+    places: list[int] = []
+    for relation, count in sorted(wanted.items()):
+        places += rng.sample([n for n, t in enumerate(everything) if t.relation == relation], count)
+    return [everything[place] for place in sorted(places)]

@@ -46,6 +46,7 @@ def reviewed(
         [standing[t.id] == "accepted" for t in clear],
         [t.fact[0] for t in clear],
         critic.threshold,
+        kinds=[t.relation for t in clear],
         seed=seed,
     )
     left_out = {"known": len(judged) - len(unseen), "open": len(unseen) - len(clear)}

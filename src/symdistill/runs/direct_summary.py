@@ -112,8 +112,9 @@ def _teacher(judged: Judged, seed: int) -> dict[str, Any]:
 
 def _differences(labels: Sequence[str], judged: Judged, by: str, seed: int) -> list[Difference]:
     """Filtered triples against as many at random, which tells the critic's effect from that of fewer triples, against
-    all of them, and against parts of them."""
-    pairs = [("filtered", "random"), ("filtered", "all")]
+    as many of each relation, which tells it from that of choosing relations, against all of them, and against parts of
+    them."""
+    pairs = [("filtered", other) for other in ("random", "matched", "all")]
     pairs += [("filtered", label) for label in labels if label.startswith("filtered-")]
     rows = {label: judged.completed[label] for label in labels}
     heads = [normal(head) for head, _ in judged.pairs]
