@@ -36,6 +36,9 @@ METHODS: list[dict[str, Any]] = [
     {"name": "scotd", "label": "alone", "gate": {"mode": "never", "dev_fraction": 0.25}},
     {"name": "skintern", "examples": 0, "samples": 1, "training": {"max_steps": 4}, "gate": ALWAYS},
     {"name": "cascod", "gate": CONFIDENCE, "knowledge": "nesycd"},
+    {"name": "zero-shot"},
+    {"name": "zero-shot", "label": "informed", "gate": ALWAYS, "knowledge": "nesycd"},
+    {"name": "few-shot", "label": "unsure", "shots": 1, "gate": CONFIDENCE, "knowledge": "nesycd"},
 ]
 
 
@@ -69,11 +72,15 @@ def test_one_base_serves_several_gates_and_is_bought_once(arms: tuple[FinishedRu
 def test_rows_calibrations_and_predictions_are_those_of_a_gate(arms: tuple[FinishedRun, list[Request]]) -> None:
     run = arms[0].directory
     metrics = {r["method"]: r for r in arms[0].metrics if "task" not in r}
-    assert list(metrics) == ["nesycd", "sure", "told", "alone", "skintern", "cascod"]
+    untrained = ["zero-shot", "informed", "unsure"]
+    assert list(metrics) == ["nesycd", "sure", "told", "alone", "skintern", "cascod", *untrained]
     rates = {label: row.get("retrieval_rate") for label, row in metrics.items()}
     assert (rates["told"], rates["alone"], rates["skintern"]) == (1, None, 1)
     assert all(0 <= rates[label] <= 1 for label in ("sure", "cascod"))
     assert metrics["told"]["prompt_tokens"] > metrics["alone"]["prompt_tokens"]
+    assert (rates["zero-shot"], rates["informed"]) == (None, 1)
+    assert metrics["informed"]["prompt_tokens"] > metrics["zero-shot"]["prompt_tokens"]
+    assert 0 <= rates["unsure"] <= 1
     told = json.loads(run.calibration("sure").read_text())
     assert (told["method"], told["calibration"]["n"]) == ("sure", 3)
     assert told["threshold"] == 50
@@ -95,12 +102,12 @@ def test_dev_questions_are_learned_by_no_student_and_find_no_note_about_themselv
     run = arms[0].directory
     dev = {
         label: {row["example_id"] for row in json.loads(run.calibration(label).read_text())["dev"]}
-        for label in ("nesycd", "sure", "told", "skintern", "cascod")
+        for label in ("nesycd", "sure", "told", "skintern", "cascod", "informed", "unsure")
     }
     assert len(dev["nesycd"]) == 3
     assert all(found == dev["nesycd"] for found in dev.values())
     with workspace(arms[0].config, run.path) as work:
-        for method in work.methods:
+        for method in (one for one in work.methods if one.gating):
             assert not {e.id for e in learned_from(work, method)} & dev["nesycd"]
     with KnowledgeBase(run.path / "knowledge-skintern.sqlite", create=False) as base:
         sources = {item.id: set(item.sources) for item in base.items(status=None)}
@@ -195,7 +202,7 @@ def entries(*methods: Any) -> dict[str, Any]:
             entries({"name": "std-cot", "gate": "confidence"}, "nesycd", {"name": "nesycd", "label": "other"}),
             "nesycd and other have notes written",
         ),
-        (entries({"name": "zero-shot", "gate": "always", "knowledge": "nesycd"}, "nesycd"), "zero-shot trains none"),
+        (entries({"name": "tree", "gate": "always", "knowledge": "nesycd"}, "nesycd"), "tree asks none"),
         (entries({"name": "std-cot", "knowledge": "nesycd"}, "nesycd"), "has no meaning: std-cot has no gate"),
         (entries({"name": "nesycd", "knowledge": "x.sqlite"}), "asks the base of its own notes"),
         (

@@ -230,7 +230,7 @@ def test_a_given_base_can_be_varied_against_notes_that_are_written(load: Load) -
             "scotd.knowledge: [nesycd, label-only]",
             r"`grid\.vary\.scotd\.knowledge`.*names label-only, which has no notes",
         ),
-        ("zero-shot, nesycd", "zero-shot.gate: [always]", r"`grid\.vary\.zero-shot\.gate`.*zero-shot trains none"),
+        ("tree, nesycd", "tree.gate: [always]", r"`grid\.vary\.tree\.gate`.*tree asks none"),
         ("scotd, nesycd", "scotd.gate: [sometimes]", r"`grid\.vary\.scotd\.gate\.mode`"),
         ("scotd, nesycd", "scotd.knowledge: [nesycd]", r"`grid\.vary\.scotd\.knowledge`.*scotd has no gate"),
         (

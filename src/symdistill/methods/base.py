@@ -194,7 +194,7 @@ class Method(ABC):
         return student_messages(example, instruction=self.student_instruction)
 
     def prompt_with(self, example: Example, knowledge: str) -> tuple[Message, ...]:
-        """What a trained student reads with knowledge before the question."""
+        """What its student reads with knowledge before the question."""
         return student_messages(example, instruction=self.student_instruction, knowledge=knowledge)
 
     def reads(self, example: Example) -> Search | None:

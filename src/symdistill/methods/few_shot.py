@@ -55,5 +55,8 @@ class FewShot(Method):
         return drawn
 
     def prompt(self, example: Example) -> tuple[Message, ...]:
+        return self.prompt_with(example, "")
+
+    def prompt_with(self, example: Example, knowledge: str) -> tuple[Message, ...]:
         shown = demonstrations_for(example, self._shown)[: self.settings.shots]
-        return teacher_messages(example, demonstrations=shown)
+        return teacher_messages(example, demonstrations=shown, knowledge=knowledge)

@@ -1,4 +1,4 @@
-"""Knowledge when the student is unsure: the gate of NesyCD, for any trained student.
+"""Knowledge when the student is unsure: the gate of NesyCD, for any student.
 
 The confidence of a reply is the mean over its first 16 tokens of 100·|p1 − p2|, the two largest probabilities of each
 step at the gate's temperature, decoded greedily from the full prompt with the question. Above the threshold the reply
@@ -170,7 +170,7 @@ def gated(method: Method, material: Material) -> Method:
 
 
 class WithKnowledge(Method):
-    """A student that was trained by any method, asked with a knowledge base and a gate."""
+    """The student of any method, asked with a knowledge base and a gate."""
 
     uses_knowledge = True
 

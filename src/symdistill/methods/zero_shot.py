@@ -18,3 +18,6 @@ class ZeroShot(Method):
 
     def prompt(self, example: Example) -> tuple[Message, ...]:
         return teacher_messages(example)
+
+    def prompt_with(self, example: Example, knowledge: str) -> tuple[Message, ...]:
+        return teacher_messages(example, knowledge=knowledge)

@@ -128,10 +128,12 @@ def teacher_messages(
     instruction: str | None = None,
     demonstrations: Iterable[Demonstration] = (),
     show_answer: bool = False,
+    knowledge: str = "",
 ) -> tuple[Message, ...]:
     """The teacher's prompt: chain of thought, zero- or few-shot, ending in the cue.
 
-    With `show_answer` (rationalisation; the paper's word is *conditioned*) the gold answer stands after the question.
+    With `show_answer` (rationalisation; the paper's word is *conditioned*) the gold answer stands after the question;
+    `knowledge` stands before it.
     """
     turns = [Message("system", wording("teacher") if instruction is None else instruction)]
     for shown in demonstrations_for(example, demonstrations):
@@ -139,6 +141,8 @@ def teacher_messages(
     question = question_text(example)
     if show_answer and example.answer is not None:
         question += "\n\n" + wording("show_answer").replace("{answer}", example.answer)
+    if knowledge.strip():
+        question = wording("knowledge").replace("{knowledge}", knowledge.strip()) + "\n\n" + question
     turns.append(Message("user", question))
     return tuple(t for t in turns if t.content)
 

@@ -60,9 +60,9 @@ def check_gate(method: Method, where: str, places: Places) -> None:
         )
     if not given_gate(method):
         return
-    if not method.trains:
+    if not method.asks_student:
         raise ConfigError(
-            f"`{where}.gate`{places.at(f'{where}.gate')} is about a trained student, and {method.label} trains none.",
+            f"`{where}.gate`{places.at(f'{where}.gate')} says how a student is asked, and {method.label} asks none.",
             "Take it out.",
         )
     said = settings.gate.model_fields_set if settings.gate else ()

@@ -20,7 +20,7 @@ from symdistill.runs.config import GRID, RunConfig, parse_config
 from symdistill.runs.config_file import put, read_config
 from symdistill.runs.gates import check_sources, makes_notes, on_its_own, providers_in
 from symdistill.runs.grid_axes import Student, Varied, meant, named_students, plain, put_varied, varied_keys
-from symdistill.runs.grid_concern import depends, set_by_entry, uses_rationales
+from symdistill.runs.grid_concern import depends, set_by_entry, uses_rationales, uses_training
 from symdistill.runs.grid_keys import in_own_keys, moved
 from symdistill.runs.grid_names import Axes
 from symdistill.runs.grid_recipe import comes_to
@@ -261,7 +261,7 @@ class _Cells:
             data["student"] = {**(data.get("student") or {}), **student.changes}
         put_varied(data, {one: value for one, value in draft.varied.items() if one.method is None})
         keys = {**draft.keys, **student.keys}
-        trained, rationales = method.trains, uses_rationales(method, self._shown)
+        trained, rationales = uses_training(method), uses_rationales(method, self._shown)
         asked_by_fraction = trained or rationales
         if asked_by_fraction:
             put(data, "task.fraction", fraction)

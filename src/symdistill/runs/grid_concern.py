@@ -29,6 +29,13 @@ def uses_rationales(method: Method, demonstrations: bool) -> bool:
     return method.needs == "rationales" and (method.trains or not method.asks_student or not demonstrations)
 
 
+def uses_training(method: Method) -> bool:
+    """Whether a training has a part in what the method answers: its own, or that of the student whose mistakes the
+    notes behind its gate are about."""
+    source = method.settings.knowledge
+    return method.trains or (looks_up(method) and isinstance(source, Mapping) and source.get("name") == "nesycd")
+
+
 def depends(method: Method, key: str, demonstrations: bool) -> bool:
     """Whether the dotted `key` of a run can change what the method answers, where its entry does not set it."""
     section = key.partition(".")[0]
@@ -43,7 +50,7 @@ def depends(method: Method, key: str, demonstrations: bool) -> bool:
         return isinstance(method, (Symbolic, KbStudent))
     if section in ("teacher", "curation"):
         return uses_rationales(method, demonstrations)
-    return method.trains if section == "training" else True
+    return uses_training(method) if section == "training" else True
 
 
 def set_by_entry(method: Method, key: str) -> bool:

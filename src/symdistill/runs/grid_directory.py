@@ -175,7 +175,7 @@ def read_single(path: Path) -> list[CellResult]:
                 method=label,
                 student=student,
                 fraction=config.task.fraction if by_fraction else None,
-                seed=(config.seed if seed is None else seed) if trains else None,
+                seed=(config.seed if seed is None else seed) if trains or (method and looks_up(method)) else None,
                 evidence=[*asked, *evidence] if not cells else evidence,
                 recipe=recipe_of(config, own) if own in methods else None,
                 **told,
