@@ -14,7 +14,7 @@ from symdistill.methods import METHODS, Material
 from symdistill.models.chat import prompt_format
 from symdistill.records import Example, Rationale
 from symdistill.students.formatting import EncodedExample, encode_examples
-from symdistill.training.collation import Collator, PromptGroupedBatches
+from symdistill.training.collation import Collator, QuestionBatches
 from symdistill.training.losses import CompletionLoss, group_sizes
 from symdistill.training.shared_attention import sharing
 from tiny import tiny_model, tiny_tokenizer
@@ -107,6 +107,6 @@ def test_cascod_computes_question_and_rationale_once_for_both_groups() -> None:
 def test_each_step_holds_both_groups_in_equal_numbers() -> None:
     for name in ("mt-cot", "step-by-step", "cascod"):
         examples = encoded(name)
-        for batch in PromptGroupedBatches(examples, 4, seed=1):
+        for batch in QuestionBatches(examples, 4, seed=1):
             groups = [examples[i].group for i in batch]
             assert groups.count("rationale") == groups.count("answer") == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -118,28 +119,34 @@ class ExampleDataset(Dataset[EncodedExample]):
         return self._examples[index]
 
 
-class PromptGroupedBatches(Sampler[list[int]]):
-    """Batches of examples, those about one question together, in an order that depends on seed and epoch alone.
+class QuestionBatches(Sampler[list[int]]):
+    """Batches of examples, in an order that depends on seed and epoch alone.
 
-    Each epoch the questions are shuffled, and so are the examples of each; the sequence is cut into `SORTED_PIECES`
+    What a method makes of a question stands together: one example of each of its groups, or as many of each as
+    `together` says (None: all there are). Long and short groups, explanations and answers, say, would else come in
+    batches of their own, and a step would hold one of them: its loss would not be the weighted sum. A question's
+    further examples of a group, other rationales, stand elsewhere: steps about few questions teach less.
+
+    Each epoch these sets are shuffled, and so are the examples of each; the sequence is cut into `SORTED_PIECES`
     pieces or more, of `SORTED_BATCHES` batches or fewer, each piece sorted by length and cut into batches, and the
-    batches shuffled again. A question with more examples than are left in a batch goes on in the next. A batch that is
+    batches shuffled again. A set with more examples than are left in a batch goes on in the next. A batch that is
     not full comes last: accelerate, which deals batches out to several processes, takes the first that is not full for
     the end.
-
-    Long and short groups of a method, explanations and answers, say, would else come in batches of their own, and a
-    step would hold one of them: its loss would not be the weighted sum.
     """
 
-    def __init__(self, examples: Sequence[EncodedExample], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, examples: Sequence[EncodedExample], batch_size: int, seed: int, *, together: int | None = 1
+    ) -> None:
         self.batch_size = batch_size
         self.drop_last = False
         self._lengths = [len(e.input_ids) for e in examples]
-        prompts: dict[str | tuple[int, ...], list[int]] = {}
+        sets: dict[tuple[str | tuple[int, ...], int], list[int]] = {}
+        seen: Counter[tuple[str | tuple[int, ...], str]] = Counter()
         for index, example in enumerate(examples):
             about = example.question or example.input_ids[: example.prompt_length]
-            prompts.setdefault(about, []).append(index)
-        self._prompts = list(prompts.values())
+            sets.setdefault((about, seen[about, example.group] // together if together else 0), []).append(index)
+            seen[about, example.group] += 1
+        self._sets = list(sets.values())
         self._seed = seed
         self._epoch = 0
 
@@ -152,18 +159,18 @@ class PromptGroupedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         random = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
-        order: list[tuple[int, int]] = []  # prompt, example
-        for prompt in torch.randperm(len(self._prompts), generator=random).tolist():
-            members = self._prompts[prompt]
-            order += [(prompt, members[i]) for i in torch.randperm(len(members), generator=random).tolist()]
+        order: list[tuple[int, int]] = []  # set, example
+        for number in torch.randperm(len(self._sets), generator=random).tolist():
+            members = self._sets[number]
+            order += [(number, members[i]) for i in torch.randperm(len(members), generator=random).tolist()]
         full = len(order) // self.batch_size
         piece = self.batch_size * min(SORTED_BATCHES, max(1, full // SORTED_PIECES))
         batches = []
         for begin in range(0, len(order), piece):
             near = order[begin : begin + piece]
             longest: dict[int, int] = {}
-            for prompt, index in near:
-                longest[prompt] = max(longest.get(prompt, 0), self._lengths[index])
+            for number, index in near:
+                longest[number] = max(longest.get(number, 0), self._lengths[index])
             near = sorted(near, key=lambda entry: -longest[entry[0]])  # those of a length stay shuffled
             batches += [
                 [index for _, index in near[i : i + self.batch_size]] for i in range(0, len(near), self.batch_size)

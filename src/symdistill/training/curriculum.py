@@ -18,7 +18,7 @@ from torch.utils.data import Sampler
 
 from symdistill.errors import ConfigError
 from symdistill.students.formatting import EncodedExample
-from symdistill.training.collation import PromptGroupedBatches
+from symdistill.training.collation import QuestionBatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Curriculum(Sampler[list[int]]):
         epochs: float,
         max_steps: int = -1,
         processes: int = 1,
+        together: int | None = 1,
     ) -> None:
         self.batch_size = batch_size
         self.drop_last = False
@@ -56,7 +57,9 @@ class Curriculum(Sampler[list[int]]):
         self._members: list[list[int]] = []
         for phase in sorted({e.phase for e in examples}):
             self._members.append([index for index, e in enumerate(examples) if e.phase == phase])
-        self._batches = [PromptGroupedBatches([examples[i] for i in own], batch_size, seed) for own in self._members]
+        self._batches = [
+            QuestionBatches([examples[i] for i in own], batch_size, seed, together=together) for own in self._members
+        ]
         lengths = [-(-len(batches) // processes) for batches in self._batches]
         self.passes = _passes(lengths, epochs, max_steps)
         self._ends = list(accumulate(p.steps for p in self.passes))

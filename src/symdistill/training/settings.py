@@ -25,7 +25,7 @@ ORDER = frozenset({"curriculum", "curriculum_steps"})
 
 class TrainingSettings(Settings):
     """How the student is trained. A step counts examples: `per_device_train_batch_size` times
-    `gradient_accumulation_steps` of them, those of one question together, whatever their layout in memory."""
+    `gradient_accumulation_steps` of them, whatever their layout in memory."""
 
     learning_rate: PositiveFloat = 2.0e-4
     num_train_epochs: PositiveFloat = 3.0
@@ -49,6 +49,9 @@ class TrainingSettings(Settings):
     share_prompts: bool = True
     """Compute once what a step's examples begin with alike. Losses and gradients are those of separate rows, but for
     the noise of a dropout, which the shared part then has once."""
+    rationales_together: PositiveInt | Literal["all"] = 1
+    """Rationales of one question in a step, where it has so many. Together they share the reading of their prompt; a
+    step is then about fewer questions, and teaches less (docs/LOG.md)."""
     row_tokens: PositiveInt | None = None
     """Tokens of one forward pass where prompts are shared: it bounds the memory of a step and changes nothing of what
     is learned. None: 2,048 on a CPU, 16,384 on a GPU, and at least four times the longest example."""

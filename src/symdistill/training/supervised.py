@@ -146,6 +146,7 @@ def _trainer(
         bf16=bfloat16_is_native() if settings.bf16 == "auto" else settings.bf16,
         accumulation=settings.gradient_accumulation_steps,
         share=settings.share_prompts and _shares(model, args, progress),
+        together=None if settings.rationales_together == "all" else settings.rationales_together,
         row_tokens=settings.row_tokens,
         recomputed=settings.gradient_checkpointing,
     )

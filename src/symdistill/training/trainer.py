@@ -22,7 +22,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 from symdistill.errors import TrainingError
 from symdistill.progress import Progress
 from symdistill.students.formatting import EncodedExample
-from symdistill.training.collation import Batch, Collator, ExampleDataset, PromptGroupedBatches
+from symdistill.training.collation import Batch, Collator, ExampleDataset, QuestionBatches
 from symdistill.training.curriculum import Curriculum
 from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
@@ -61,6 +61,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         bf16: bool,
         accumulation: int,
         share: bool,
+        together: int | None,
         row_tokens: int | None,
         recomputed: bool,
     ) -> None:
@@ -74,6 +75,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         )
         super().__init__(model=model, args=args, train_dataset=ExampleDataset(examples), data_collator=collator)
         self._examples = examples
+        self._together = together
         self._step_examples = args.per_device_train_batch_size * accumulation
         self.curriculum: Curriculum | None = None
         if len({e.phase for e in examples}) > 1:
@@ -84,6 +86,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
                 epochs=args.num_train_epochs,
                 max_steps=args.max_steps,
                 processes=self.accelerator.num_processes,
+                together=together,
             )
             self.args.num_train_epochs, self.args.max_steps = 1.0, -1
         lambdas = torch.tensor([group_weights.get(g, 1.0) for g in groups], dtype=torch.float64)
@@ -135,7 +138,9 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         return self.accelerator.clip_grad_norm_(self._masters.trained(), self.args.max_grad_norm)
 
     def get_train_dataloader(self) -> DataLoader[EncodedExample]:
-        batches = self.curriculum or PromptGroupedBatches(self._examples, self._step_examples, self.args.seed)
+        batches = self.curriculum or QuestionBatches(
+            self._examples, self._step_examples, self.args.seed, together=self._together
+        )
         loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
         prepared: DataLoader[EncodedExample] = self.accelerator.prepare(loader)
         return prepared
