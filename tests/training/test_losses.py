@@ -13,8 +13,8 @@ import torch
 from transformers import Cohere2Config, Cohere2ForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from symdistill.students.formatting import EncodedExample
-from symdistill.training.collation import Collator
-from symdistill.training.losses import CompletionLoss, group_sizes
+from symdistill.training.collation import Collator, QuestionBatches, masses_of
+from symdistill.training.losses import CompletionLoss, group_masses, group_sizes, shares_of_groups
 from tiny import tiny_model
 
 
@@ -168,3 +168,59 @@ def test_a_group_s_share_does_not_depend_on_how_many_labels_others_have() -> Non
     alone = our_loss(model, [e for e in EXAMPLES if e.group == "a"], {"a": 1.0}, 6)
     mixed = our_loss(model, EXAMPLES, {"a": 1.0, "b": 0.0, "c": 0.0}, 6)
     assert mixed == pytest.approx(alone, rel=1e-5)
+
+
+def weights_over_epochs(examples: Sequence[EncodedExample], batch_size: int, epochs: int = 12) -> dict[int, float]:
+    """What each example weighs in the losses of all steps together, for λ = 1."""
+    groups = sorted({e.group for e in examples})
+    whole = masses_of(examples, {group: index for index, group in enumerate(groups)})
+    order = QuestionBatches(examples, batch_size, seed=1)
+    found = dict.fromkeys(range(len(examples)), 0.0)
+    for epoch in range(epochs):
+        order.set_epoch(epoch)
+        for step in order:
+            batches = Collator(groups, batch_size=batch_size)([examples[i] for i in step])
+            sizes, masses = group_sizes(batches, len(groups)), group_masses(batches, len(groups))
+            factors = shares_of_groups(masses, whole) / sizes
+            for i in step:
+                one = examples[i]
+                found[i] += float(factors[groups.index(one.group)]) * one.weight * one.completion_length
+    return found
+
+
+@pytest.mark.parametrize("batch_size", [8, 32])
+@pytest.mark.parametrize(("many", "few"), [(30, 3), (30, 1), (8, 2)])
+def test_questions_of_many_and_few_rationales_weigh_alike_where_their_weights_say_so(
+    batch_size: int, many: int, few: int
+) -> None:
+    examples, about = [], []
+    for question in range(80):
+        count = many if question % 2 else few
+        for sample in range(count):
+            ids = (question, 9, *(sample,) * (20 + 7 * (question + sample) % 11))
+            examples.append(EncodedExample(ids, 2, 1 / count, question=f"q{question}"))
+            about.append(question)
+    weights = weights_over_epochs(examples, batch_size)
+    each = [sum(w for i, w in weights.items() if about[i] % 2 == odd) for odd in (1, 0)]
+    assert each[0] / each[1] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
+@pytest.mark.parametrize("batch_size", [8, 32])
+def test_a_group_weighs_what_its_lambda_says_however_rare_it_is(share: float, batch_size: int) -> None:
+    def made(question: int, group: str) -> EncodedExample:
+        return EncodedExample((question, 9, *(3,) * (10 + question % 7)), 2, group=group, question=f"q{question}")
+
+    rows = [made(question, "dc") for question in range(200)]
+    rows += [made(question, "ad") for question in range(200) if question * 7 % 200 < 200 * share]
+    weights = weights_over_epochs(rows, batch_size)
+    total = {group: sum(w for i, w in weights.items() if rows[i].group == group) for group in ("dc", "ad")}
+    assert total["ad"] / total["dc"] == pytest.approx(1, abs=0.05)
+
+
+def test_steps_that_hold_groups_in_the_usual_proportions_are_the_plain_means() -> None:
+    rows = [example(9, 4, group=group, start=start) for start in range(8) for group in ("a", "b")]
+    whole = masses_of(rows, {"a": 0, "b": 1})
+    assert shares_of_groups(group_masses(Collator(["a", "b"], batch_size=4)(rows[:4]), 2), whole).tolist() == [1, 1]
+    assert shares_of_groups(group_masses(Collator(["a", "b"], batch_size=4)(rows[:1]), 2), whole).tolist() == [2, 0]
+    assert shares_of_groups(torch.zeros(3, dtype=torch.float64), whole).tolist() == [0, 0]

@@ -17,7 +17,8 @@
 5. *Gated inference* (`methods.gate`). Where S_E is unsure of its direct reply, it answers with retrieved items.
 
 Where the paper is silent: λ1 = λ2 = 1; S_E starts from the base model (`init_from: general`: from S_P). A λ of 0
-leaves its group out. Token means are taken inside each group, so λ means what it says whatever the lengths.
+leaves its group out. Token means are taken inside each group, so λ means what it says whatever the lengths and
+however few mistakes there are.
 
 Departures. *ap* asks for the answer alone in so many words: with the prompt of *ad* the student could not tell whether
 to reason, and the short completions of *ap* would teach it not to. An item that leaks its question's answer or copies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -30,6 +30,7 @@ class Batch:
     weight     [K]      its example's weight
     group      [K]      the index of its example's group
     tokens     []       ids of the examples, without padding, a shared prefix counted with every example
+    masses     [G + 1]  the weights of the examples of each group, added up; behind them the number of examples
     depths     [T]      positions of a single row of tries (B = 1), which attends by `layout`; else None
     """
 
@@ -40,6 +41,7 @@ class Batch:
     weight: torch.Tensor
     group: torch.Tensor
     tokens: torch.Tensor
+    masses: torch.Tensor
     depths: torch.Tensor | None = None
     layout: Layout | None = None
 
@@ -103,7 +105,18 @@ class Collator:
             weight=torch.repeat_interleave(torch.tensor([float(e.weight) for e in examples]), counts),
             group=torch.repeat_interleave(torch.tensor([self._groups[e.group] for e in examples]), counts),
             tokens=torch.tensor(sum(len(e.input_ids) for e in examples)),
+            masses=masses_of(examples, self._groups),
         )
+
+
+def masses_of(examples: Sequence[EncodedExample], groups: Mapping[str, int]) -> torch.Tensor:
+    """The weights of the examples of each group, added up, and behind them the number of examples: float64 `[G + 1]`;
+    `groups` are the indices of the groups."""
+    masses = torch.zeros(len(groups) + 1, dtype=torch.float64)
+    for example in examples:
+        masses[groups[example.group]] += example.weight
+    masses[-1] = len(examples)
+    return masses
 
 
 class ExampleDataset(Dataset[EncodedExample]):

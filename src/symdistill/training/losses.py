@@ -1,9 +1,14 @@
 """The loss of every supervised method, and logits computed where there is a label only.
 
-    loss = Σ_g λ_g · ( Σ_i w_i Σ_t CE_it ) / ( Σ_i w_i T_i )
+    loss = Σ_g λ_g · f_g · ( Σ_i w_i Σ_t CE_it ) / ( Σ_i w_i T_i )
 
 g runs over groups, i over the examples of a group in the whole optimiser step (all batches of all processes), t over
 the T_i tokens of a completion, end of turn included. A mean over the mixed batch would silently change λ.
+
+f_g is how much of the group there is in the step, beside how much there is on average: the mean over the step's
+examples of their weights where they are of the group (0 where not), divided by the same mean over all examples. It is
+1 where a step holds the groups in the proportions of the whole, always so for one group of equal weights. Without it a
+group that stands in few steps would weigh less than its λ says, and weights that are alike within a step would cancel.
 """
 
 from __future__ import annotations
@@ -36,6 +41,20 @@ def group_sizes(batches: Sequence[Batch], groups: int) -> torch.Tensor:
     return sizes
 
 
+def group_masses(batches: Sequence[Batch], groups: int) -> torch.Tensor:
+    """Σ_i w_i of each group over the batches given, and behind them the number of examples: float64 `[groups + 1]`."""
+    masses = torch.zeros(groups + 1, dtype=torch.float64)
+    for batch in batches:
+        masses += batch.masses.cpu()
+    return masses
+
+
+def shares_of_groups(step: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """f of each group, given the masses of a step and those of all examples (`group_masses`): float64 `[groups]`."""
+    found, usual = step[:-1] / step[-1].clamp(min=1), whole[:-1] / whole[-1].clamp(min=1)
+    return torch.where(usual > 0, found / usual.clamp(min=torch.finfo(usual.dtype).tiny), 0.0)
+
+
 class CompletionLoss:
     """A batch's share of its step's loss; the shares of all batches of a step add up to the loss.
 
@@ -55,7 +74,8 @@ class CompletionLoss:
         self._chunked = chunked and _ends_in(model, self._head)
 
     def __call__(self, model: Any, batch: Batch, sizes: torch.Tensor) -> torch.Tensor:
-        """`sizes` `[groups]` belong to the whole step. A batch of tries wants `sharing`, backward pass included."""
+        """`sizes` `[groups]` are those of the whole step, divided by f. A batch of tries wants `sharing`, backward pass
+        included."""
         share = torch.where(sizes > 0, self.lambdas.to(sizes) / sizes, 0.0)
         coefficients = batch.weight * share.to(batch.weight)[batch.group]
         taken: list[torch.Tensor] = []

@@ -22,11 +22,11 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 from symdistill.errors import TrainingError
 from symdistill.progress import Progress
 from symdistill.students.formatting import EncodedExample
-from symdistill.training.collation import Batch, Collator, ExampleDataset, QuestionBatches
+from symdistill.training.collation import Batch, Collator, ExampleDataset, QuestionBatches, masses_of
 from symdistill.training.curriculum import Curriculum
 from symdistill.training.dev import DevWatch
 from symdistill.training.log import TrainingLog
-from symdistill.training.losses import CompletionLoss, group_sizes
+from symdistill.training.losses import CompletionLoss, group_masses, group_sizes, shares_of_groups
 from symdistill.training.masters import MasterWeights
 from symdistill.training.recompute import CheapParts
 from symdistill.training.shared_attention import sharing
@@ -89,6 +89,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
                 together=together,
             )
             self.args.num_train_epochs, self.args.max_steps = 1.0, -1
+        indices = {group: index for index, group in enumerate(groups)}
+        self._masses = [masses_of(part, indices) for part in _phases(examples)]
         lambdas = torch.tensor([group_weights.get(g, 1.0) for g in groups], dtype=torch.float64)
         # Sharded weights are whole only inside the model's own forward pass.
         whole = not sharded(self.accelerator)
@@ -148,13 +150,17 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
     def get_batch_samples(
         self, epoch_iterator: Iterator[list[Batch]], num_batches: int, device: torch.device
     ) -> tuple[list[list[Batch]], torch.Tensor]:
-        """The batches of one optimiser step, and the size of every group over all of them."""
+        """The batches of one optimiser step, and the size of every group over all of them, by f (see `losses`)."""
         steps = list(itertools.islice(epoch_iterator, num_batches))
         batches = [batch for step in steps for batch in step]
-        sizes = group_sizes(batches, len(self._loss.lambdas)).to(device)
+        groups = len(self._loss.lambdas)
+        sizes, masses = group_sizes(batches, groups).to(device), group_masses(batches, groups).to(device)
         tokens = torch.stack([b.tokens for b in batches]).sum().to(device) if batches else torch.tensor(0)
         if self.args.world_size > 1:
-            sizes, tokens = self.accelerator.reduce(sizes, "sum"), self.accelerator.reduce(tokens, "sum")
+            sizes, masses, tokens = (self.accelerator.reduce(x, "sum") for x in (sizes, masses, tokens))
+        phase = self.curriculum.at(self.state.global_step + 1).phase if self.curriculum else 0
+        shares = shares_of_groups(masses, self._masses[phase].to(device))
+        sizes = torch.where(shares > 0, sizes / shares, 0.0)
         self.step_tokens, self.step_loss = int(tokens), 0.0
         self._unlogged_tokens += self.step_tokens
         self.read_tokens += sum(int(b.tokens) for b in batches)
@@ -273,6 +279,11 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]
         adapter = {"save_embedding_layers": False} if hasattr(self.model, "peft_config") else {}
         with self.as_it_was():
             self.model.save_pretrained(output_dir, state_dict=state_dict, **adapter)
+
+
+def _phases(examples: Sequence[EncodedExample]) -> list[list[EncodedExample]]:
+    """The examples of each phase, first to last; a training without phases is one."""
+    return [[e for e in examples if e.phase == phase] for phase in sorted({e.phase for e in examples})]
 
 
 class StepCallback(TrainerCallback):  # type: ignore[misc]
