@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,14 +19,14 @@ class Tiny:
     head_parameters: int = 200
     linear_parameters: int = 900
     layers: int = 2
-    hidden: int = 8
+    attention_width: int = 8
 
 
 def by_token(shape: Tiny, prompt: int, generated: int, cached: int) -> float:
     total = 0.0
     for position in range(cached + 1, prompt + generated + 1):
         total += 2 * (shape.non_embedding_parameters + shape.head_parameters)
-        total += shape.layers * (2 * position * shape.hidden + 2 * position * shape.hidden)
+        total += shape.layers * (2 * position * shape.attention_width + 2 * position * shape.attention_width)
     return total
 
 
@@ -38,6 +39,30 @@ def test_total_is_the_sum_over_computed_tokens(prompt, generated, data):
 def test_golden_value():
     # 3 + 1 tokens: 4·2·1200 weights, and 2 layers · 4 · 8 · (1 + 2 + 3 + 4) of attention.
     assert total_flops(Tiny(), 3, 1) == 9600 + 640
+
+
+@pytest.mark.parametrize("head_dim", [None, 16, 32], ids=["llama", "as-llama", "twice"])
+def test_attention_is_what_torch_counts_also_where_heads_are_wider_than_the_hidden_state(head_dim: int | None):
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+
+    from symdistill.students.shape import model_shape
+
+    sizes = {"vocab_size": 300, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3}
+    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    kind: dict[str, Any] = {**sizes, "attn_implementation": "eager"}
+    if head_dim is None:
+        model = LlamaForCausalLM(LlamaConfig(**kind)).eval()
+    else:
+        model = Qwen3ForCausalLM(Qwen3Config(**kind, head_dim=head_dim)).eval()
+    tokens, shape = 200, model_shape(model)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(input_ids=torch.zeros(1, tokens, dtype=torch.long))
+    linear = 2 * shape.linear_parameters * tokens
+    causal = (counter.get_total_flops() - linear) * (tokens + 1) / (2 * tokens)  # torch counts the masked half, too
+    weights = 2 * (shape.non_embedding_parameters + shape.head_parameters) * tokens
+    assert total_flops(shape, tokens, 0) - weights == pytest.approx(causal, rel=0.01)
 
 
 def test_the_paper_counts_the_prompt_alone():

@@ -147,7 +147,7 @@ def some_knowledge(word: str = "", **changes) -> KnowledgeSummary:
 class _Shape:
     def __init__(self, parameters: int) -> None:
         self.non_embedding_parameters = self.linear_parameters = parameters
-        self.head_parameters, self.layers, self.hidden = 1000, 2, 8
+        self.head_parameters, self.layers, self.attention_width = 1000, 2, 8
 
 
 def test_the_page_tells_the_whole_story():

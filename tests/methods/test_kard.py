@@ -280,7 +280,7 @@ class Shape:
     """A decoder of round numbers."""
 
     non_embedding_parameters = linear_parameters = 100_000_000
-    head_parameters, layers, hidden = 10_000_000, 24, 1024
+    head_parameters, layers, attention_width = 10_000_000, 24, 1024
 
 
 @pytest.mark.parametrize("question_words", [125, 130, 140])

@@ -95,6 +95,18 @@ def test_a_batch_of_unequal_prompts_decodes_as_each_alone_without_a_cache(kind: 
         assert got.ended == (tokens[-1] == END)
 
 
+@pytest.mark.parametrize("kind", ["full", "recurrent"])
+def test_the_model_s_own_generation_settings_change_no_reply(kind: str) -> None:
+    plain, own = models()[kind], models()[kind]
+    own.generation_config.update(repetition_penalty=50.0, suppress_tokens=list(range(0, 260, 2)), min_p=0.9)
+    before = own.generation_config.to_dict()
+    jobs = [Job(PROMPTS[0], 8), Job(PROMPTS[1], 8, 1.0, seed=3)]
+    for one, other in zip(decoder(plain).decode(jobs), decoder(own).decode(jobs), strict=True):
+        assert one.tokens == other.tokens
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
+    assert own.generation_config.to_dict() == before
+
+
 @pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "gemma", "phi3", "opt", "gpt_neox"])
 def test_families_whose_rows_enter_and_leave_at_any_step(family: str) -> None:
     sizes = {"vocab_size": 260, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8}

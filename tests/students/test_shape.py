@@ -41,6 +41,12 @@ def test_a_large_config_costs_no_memory() -> None:
     assert shape.parameters > 60e9
 
 
+def test_attention_is_as_wide_as_all_heads_together() -> None:
+    assert model_shape(tiny_model()).attention_width == 32
+    assert model_shape(tiny_model(head_dim=16)).attention_width == 4 * 16
+
+
 def test_gpt2_s_matrices_are_linear_layers_too() -> None:
     model = GPT2LMHeadModel(GPT2Config(vocab_size=260, n_embd=32, n_layer=2, n_head=4))
-    assert model_shape(model).linear_parameters == 2 * 12 * 32 * 32 + EMBEDDING
+    shape = model_shape(model)
+    assert (shape.linear_parameters, shape.attention_width) == (2 * 12 * 32 * 32 + EMBEDDING, 32)

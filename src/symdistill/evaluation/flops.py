@@ -37,7 +37,7 @@ class Shape(Protocol):
     def layers(self) -> int: ...
 
     @property
-    def hidden(self) -> int: ...
+    def attention_width(self) -> int: ...
 
 
 def prompt_flops_paper(shape: Shape, prompt_tokens: int) -> float:
@@ -48,13 +48,14 @@ def prompt_flops_paper(shape: Shape, prompt_tokens: int) -> float:
 def total_flops(shape: Shape, prompt_tokens: int, generated_tokens: int, cached_prompt_tokens: int = 0) -> float:
     """Operations for one reply: `cached_prompt_tokens`, the first of `prompt_tokens`, were computed before.
 
-    A token at position c attends to c positions in every layer: 2·c·hidden for the scores and as much for the sum.
+    A token at position c attends to c positions in every layer: 2·c·width for the scores and as much for the sum, where
+    width is that of all heads together (often the hidden size, but not always).
     """
     computed = prompt_tokens - cached_prompt_tokens + generated_tokens
     last = prompt_tokens + generated_tokens
     positions = _triangle(last) - _triangle(cached_prompt_tokens)
     weights = shape.non_embedding_parameters + shape.head_parameters
-    return 2.0 * weights * computed + 4.0 * shape.layers * shape.hidden * positions
+    return 2.0 * weights * computed + 4.0 * shape.layers * shape.attention_width * positions
 
 
 def question_flops(

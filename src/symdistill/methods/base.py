@@ -31,6 +31,9 @@ Ask = Callable[[Sequence[Request]], Mapping[str, Completion]]
 """The one door to a model: requests in, completions by key out; a request that failed is absent."""
 
 
+_PART = 25
+"""Requests that are asked together where a whole call was refused; fewer than those after which a sampler gives up."""
+
 TEACHER_KEYS = (
     *("samples", "temperature", "top_p", "top_k", "max_tokens", "stop", "logprobs"),
     *("instruction", "demonstrations", "show_answer"),
@@ -221,27 +224,56 @@ class Method(ABC):
         self, ask: Ask, model: str, asked: Sequence[tuple[Example, str]], sampling: Sampling, samples: int = 1
     ) -> list[Reply]:
         """The replies to questions, each with the knowledge that stands before it (empty: none), drawn as `sampling`
-        says. One that failed has no completion; so has one whose prompt is too long with its knowledge."""
+        says. One that failed has no completion, as has one whose prompt is too long for the student.
+
+        Raises:
+            CallFailed: no knowledge stands before any of them, and the student takes none of the prompts.
+        """
+        passes = Passes(ask)
         prompts = [(e, self.prompt_with(e, known) if known else self.prompt(e)) for e, known in asked]
-        known = any(known for _, known in asked)
-        return [Reply(row) for row in (draw_fitting if known else draw)(ask, model, prompts, sampling, samples)]
+        replies = [Reply(row) for row in draw(passes, model, prompts, sampling, samples)]
+        if not any(known for _, known in asked):
+            passes.check()
+        return replies
 
 
-def draw_fitting(
-    ask: Ask,
-    model: str,
-    prompts: Sequence[tuple[Example, tuple[Message, ...]]],
-    sampling: Sampling,
-    samples: int = 1,
-) -> list[list[Completion]]:
-    """As `draw`; that the student takes none of these prompts, which what stands before the questions makes too long,
-    is no error."""
-    try:
-        return draw(ask, model, prompts, sampling, samples) if prompts else []
-    except CallFailed as failure:
-        if failure.kind != "rejected":
-            raise
-        return [[] for _ in prompts]
+class Passes:
+    """An `Ask` for all that a student is asked about the same questions. That it takes none of the prompts of one call,
+    which are too long for it, is no error: those questions have no reply there."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._replied = False
+        self._failure: CallFailed | None = None
+
+    def __call__(self, requests: Sequence[Request]) -> Mapping[str, Completion]:
+        outcomes = [self._outcome(requests)]
+        if isinstance(outcomes[0], CallFailed):
+            self._failure = outcomes[0]
+            # A sampler gives up when its first requests, perhaps the longest, all fail. What was refused is stored.
+            starts = range(0, len(requests), _PART) if len(requests) > _PART else ()
+            outcomes = [self._outcome(requests[start : start + _PART]) for start in starts]
+        parts = [outcome for outcome in outcomes if not isinstance(outcome, CallFailed)]
+        found = {key: reply for part in parts for key, reply in part.items()}
+        self._replied = self._replied or bool(found)
+        return found
+
+    def _outcome(self, requests: Sequence[Request]) -> Mapping[str, Completion] | CallFailed:
+        try:
+            return self._ask(requests)
+        except CallFailed as failure:
+            if failure.kind != "rejected":
+                raise
+            return failure
+
+    def check(self) -> None:
+        """Raises CallFailed where the student took no prompt at all."""
+        if self._failure is not None and not self._replied:
+            self._failure.fix = (
+                "Ask shorter questions, put less before them (demonstrations, passages, notes), or take a student "
+                "with a longer context."
+            )
+            raise self._failure
 
 
 def draw(

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from symdistill.errors import DataError, UnusableModel
-from symdistill.methods.base import Ask, Knowledge, Material, Method, Reply
+from symdistill.methods.base import Ask, Knowledge, Material, Method, Passes, Reply
 from symdistill.methods.gate_settings import GATE_TEMPERATURE, GateMode, GateSettings
 from symdistill.records import GATE_TOKENS, Completion, Example, Message, Sampling, TrainingExample
 
@@ -90,7 +90,9 @@ def answer_gated(
 
     Raises:
         UnusableModel: the gate has to decide, and the model does not say how sure it is.
+        CallFailed: the student takes none of the prompts, with knowledge or without.
     """
+    passes = Passes(ask)
     mode, sampling = gate.decided, method.sampling(sampling)
     found: list[Sequence[KnowledgeItem]] = [()] * len(examples)
     if mode != "never":
@@ -98,7 +100,7 @@ def answer_gated(
     first: dict[int, Reply] = {}
     if mode == "confidence" and (doubtful := [i for i, items in enumerate(found) if items]):
         bare = [(examples[i], "") for i in doubtful]
-        first = dict(zip(doubtful, method.reply_to(ask, model, bare, gate.sampling(sampling, samples)), strict=True))
+        first = dict(zip(doubtful, method.reply_to(passes, model, bare, gate.sampling(sampling, samples)), strict=True))
         _require_measured(model, first.values())
     sure = {i for i, r in first.items() if r.completions and r.completions[0].finish_reason != "unsure"}
     shown = [() if i in sure else items for i, items in enumerate(found)]
@@ -108,11 +110,12 @@ def answer_gated(
     drawn: dict[int, Reply] = {}
     if known := [i for i in left if shown[i]]:
         noted = [(examples[i], block_of(shown[i])) for i in known]
-        drawn = dict(zip(known, method.reply_to(ask, model, noted, sampling, samples), strict=True))
+        drawn = dict(zip(known, method.reply_to(passes, model, noted, sampling, samples), strict=True))
     shown = [() if i in drawn and not drawn[i].completions else items for i, items in enumerate(shown)]
     if direct := [i for i in left if not shown[i]]:
         bare = [(examples[i], "") for i in direct]
-        drawn |= zip(direct, method.reply_to(ask, model, bare, sampling, samples), strict=True)
+        drawn |= zip(direct, method.reply_to(passes, model, bare, sampling, samples), strict=True)
+    passes.check()
     return [
         replace(
             drawn[i] if i in drawn else first[i],

@@ -39,7 +39,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from symdistill.curation.completion import final_completion
 from symdistill.errors import DataError
-from symdistill.methods.base import Ask, Material, Method, MethodSettings, Reply, draw, draw_fitting
+from symdistill.methods.base import Ask, Material, Method, MethodSettings, Passes, Reply, draw
 from symdistill.methods.std_cot import first_samples
 from symdistill.prompts import student_messages
 from symdistill.records import Completion, Example, Message, Sampling, TrainingExample
@@ -130,6 +130,7 @@ class Kard(Method):
         self, ask: Ask, model: str, asked: Sequence[tuple[Example, str]], sampling: Sampling, samples: int = 1
     ) -> list[Reply]:
         """A question whose prompt brings no reply (too long for the student) is asked again with a passage less."""
+        passes = Passes(ask)
         reading = self._checked(self._reading)
         found = [reading.search(example) for example, _ in asked]
         shown = [list(search.passages) for search in found]
@@ -139,12 +140,13 @@ class Kard(Method):
             return [(asked[i][0], self.prompt_after(asked[i][0], shown[i], asked[i][1])) for i in numbers]
 
         while read := [i for i in range(len(asked)) if shown[i] and not drawn.get(i)]:
-            drawn |= zip(read, draw_fitting(ask, model, prompts(read), sampling, samples), strict=True)
+            drawn |= zip(read, draw(passes, model, prompts(read), sampling, samples), strict=True)
             for passages in (shown[i] for i in read if not drawn[i]):
                 passages.pop()
         if bare := [i for i in range(len(asked)) if not drawn.get(i)]:
-            ways = draw_fitting if any(known for _, known in asked) else draw
-            drawn |= zip(bare, ways(ask, model, prompts(bare), sampling, samples), strict=True)
+            drawn |= zip(bare, draw(passes, model, prompts(bare), sampling, samples), strict=True)
+        if not any(known for _, known in asked):
+            passes.check()
         return [
             Reply(drawn[i], passages=tuple(shown[i]), search_flops=search.flops, search_seconds=search.seconds)
             for i, search in enumerate(found)

@@ -12,7 +12,8 @@ class ModelShape:
 
     `parameters` counts every weight once. `head_parameters` are those of the output head, shared with the input
     embedding where the two are tied; `non_embedding_parameters` leaves out both embedding and head;
-    `linear_parameters` are the matrices of linear layers, head included.
+    `linear_parameters` are the matrices of linear layers, head included. `attention_width` is that of all query heads
+    together, which need not be the hidden size.
     """
 
     parameters: int
@@ -24,6 +25,7 @@ class ModelShape:
     vocabulary: int
     heads: int
     key_value_heads: int
+    attention_width: int
     tied: bool
 
 
@@ -49,17 +51,18 @@ def model_shape(model_or_config: Any) -> ModelShape:
     total = sum(p.numel() for p in model.parameters())
     outside = embedding.numel() + (0 if tied else head_weight.numel())
     linear = sum(_matrix(m) for m in model.modules() if m is not head) + head_weight.numel()
-    heads = int(config.num_attention_heads)
+    heads, hidden = int(config.num_attention_heads), int(config.hidden_size)
     return ModelShape(
         parameters=total,
         non_embedding_parameters=total - outside,
         head_parameters=head_weight.numel(),
         linear_parameters=linear,
         layers=int(config.num_hidden_layers),
-        hidden=int(config.hidden_size),
+        hidden=hidden,
         vocabulary=int(head_weight.shape[0]),
         heads=heads,
         key_value_heads=int(getattr(config, "num_key_value_heads", None) or heads),
+        attention_width=heads * int(getattr(config, "head_dim", None) or hidden // heads),
         tied=tied,
     )
 

@@ -1,8 +1,10 @@
 """Numbers as people and models write them, read without evaluating anything.
 
 Read: signs (also typographic ones), thousands separators, decimals, 1e3 and 1.5 × 10^3, fractions and mixed numbers
-(also LaTeX's and ½), currency and percent signs (ignored: 60% is 60), an equation's right-hand side ("3 * 5 = 15").
-Not a number: what was left to compute ("10 - 5"), a range, a list, a date, a clock time.
+(also LaTeX's and ½), currency and percent signs (ignored: 60% is 60), an equation's right-hand side ("3 * 5 = 15"),
+words that multiply ("2.5 million"; a dozen is a unit of its own: "how many dozen?").
+Not a number: what was left to compute ("10 - 5"), a range, a list, a date, a clock time, a quantity in two units
+("2 hours 30 minutes": whether 2.5 or 150 is asked for is not known here).
 
 Values are compared as decimals: integers exactly, everything else to 15 significant digits, which is what survives a
 round trip through a float.
@@ -10,6 +12,7 @@ round trip through a float.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -53,6 +56,22 @@ _WORDS = {word: str(value) for value, word in enumerate(_ONES)} | {
     for one in range(10)
 }
 
+_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALE = re.compile("|".join(_SCALES))
+_MEASURES: tuple[dict[str, int], ...] = (
+    {"year": 31_557_600, "yr": 31_557_600, "month": 2_629_800, "week": 604_800, "day": 86_400}
+    | {"hour": 3600, "hr": 3600, "h": 3600, "minute": 60, "min": 60, "m": 60, "second": 1, "sec": 1, "s": 1},
+    {"dollar": 100, "buck": 100, "euro": 100, "pound": 100, "cent": 1, "pence": 1},
+    {"mile": 63_360, "yard": 36, "foot": 12, "feet": 12, "ft": 12, "inche": 1, "inch": 1, "in": 1},
+    {"pound": 16, "lb": 16, "ounce": 1, "oz": 1},
+    {"gallon": 16, "quart": 4, "pint": 2, "cup": 1},
+    {"kilometer": 10**6, "kilometre": 10**6, "km": 10**6, "meter": 1000, "metre": 1000, "m": 1000}
+    | {"centimeter": 10, "centimetre": 10, "cm": 10, "millimeter": 1, "millimetre": 1, "mm": 1},
+    {"kilogram": 1000, "kilo": 1000, "kg": 1000, "gram": 1, "g": 1},
+    {"liter": 1000, "litre": 1000, "l": 1000, "milliliter": 1, "millilitre": 1, "ml": 1},
+)
+"""Units by their names without a plural's s, in the smallest of their kind."""
+
 _LATEX_FRACTION = re.compile(r"(\d?)\\[dt]?frac\s*(?:\{\s*(-?[\d.]+)\s*\}|(\d))\s*(?:\{\s*([\d.]+)\s*\}|(\d))")
 _LATEX_SPACE = re.compile(r"\\(?:left|right|quad|displaystyle|[,;:! ()\[\]])")
 _REPLACED = (
@@ -78,6 +97,7 @@ _NUMBER_PATTERN = r"""
     )
     (?:[eE](?P<e>[-+]?\d{1,6})(?![\w])|\s{0,2}\*\s{0,2}10\s{0,2}\^\s{0,2}[{(]?\s{0,2}(?P<ten>[-+]?\d{1,6})[)}]?(?!\d))?
     (?:\s{0,2}/\s{0,2}(?P<denominator>\d++(?:\.\d++)?))?
+    (?P<scales>(?:[ ]{0,4}-?(?i:hundred|thousand|million|billion|trillion)s?(?![\w-])){1,3}+)?
 """
 _NUMBER = re.compile(_NUMBER_PATTERN, re.VERBOSE | re.ASCII)
 _FIRST_NUMBER = re.compile(r"(?<![\w.^])(?<![^\W\d]-)" + _NUMBER_PATTERN, re.VERBOSE | re.ASCII)
@@ -86,6 +106,17 @@ _JOIN = re.compile(
     r"\s{0,3}[(\[]{0,3}\s{0,3}",
     re.ASCII,
 )
+_NEXT_UNIT = re.compile(
+    r"\s{0,3}(?P<larger>[^\W\d_]{1,12})(?:\s{0,3},)?\s{0,3}(?:(?:and|&)\s{1,3})?(?P<count>\d{1,6})[\d./ ]{0,9}"
+    r"(?P<smaller>[^\W\d_]{1,12})(?!\w|\s{0,3}/|\s{1,3}(?:an?|per|each|every)\b)"
+)
+_UNIT_BEFORE = re.compile(
+    rf"\b(?:an?|{'|'.join((*_ONES, *_TENS))})\s{{1,3}}(?P<larger>[^\W\d_]{{1,12}})\s{{1,3}}(?:and|&)\s{{1,3}}\Z",
+    re.IGNORECASE,
+)
+_UNIT_AFTER = re.compile(r"\s{0,3}([^\W\d_]{1,12})(?!\w)")
+_DIGITS_AFTER = re.compile(r"\s{1,3}\d")
+_UNIT_LOOK_BACK = 40
 _LIST_GOES_ON = re.compile(r"\s{0,3}(?:[.,;)\]!?]|\Z|(?:or|and)(?!\w))")
 _UNIT = r"(?:\s{0,2}(?:%|°)|\s{1,2}[^\W\d_][\w²³/.°-]{0,29})"
 _LONE_AFTER = re.compile(rf"{_UNIT}{{0,2}}[\s.]{{0,3}}")
@@ -150,19 +181,38 @@ def _concluded(match: re.Match[str]) -> Number | None:
     """
     text = match.string
     concluded: Number | None = None
-    side: Number | None = _value(match)
+    side = _side(match)
     for _ in range(_TERMS):
         join = _JOIN.match(text, match.end())
         following = _NUMBER.match(text, join.end()) if join else None
         if join is None or following is None or not _joined(join, following):
             return side or concluded
-        value = _value(following)
+        value = _side(following)
         if join["op"] == "=":
             concluded, side = side or concluded, value
         elif side is None or value is None or join["op"][0] not in ",oa" or value.canonical != side.canonical:
             side = None  # an operand, or another answer; "0.6 or 3/5" is one answer twice
         match = following
     return None
+
+
+def _side(match: re.Match[str]) -> Number | None:
+    """The value at `match`; None where the quantity goes on in a smaller unit, or began in a larger one."""
+    text = match.string
+    if match["scales"] and _DIGITS_AFTER.match(text, match.end()):
+        return None  # 2 thousand 5 hundred
+    following = _NEXT_UNIT.match(text, match.end())
+    if following and _is_part(following["larger"], following["smaller"], int(following["count"])):
+        return None
+    before = _UNIT_BEFORE.search(text, max(0, match.start() - _UNIT_LOOK_BACK), match.start())
+    unit = _UNIT_AFTER.match(text, match.end()) if before else None
+    return None if before and unit and _is_part(before["larger"], unit[1]) else _value(match)
+
+
+def _is_part(larger: str, smaller: str, count: int = 1) -> bool:
+    """Are so many of a unit a part of the other one? 30 minutes are of an hour, 240 are not."""
+    one, other = (name if len(name) < 2 else name.removesuffix("s") for name in (larger.casefold(), smaller.casefold()))
+    return any(count * sizes.get(other, math.inf) < sizes.get(one, 0) for sizes in _MEASURES)
 
 
 def _joined(join: re.Match[str], following: re.Match[str]) -> bool:
@@ -178,9 +228,10 @@ def _joined(join: re.Match[str], following: re.Match[str]) -> bool:
 def _value(match: re.Match[str]) -> Number | None:
     sign = "-" if match["sign"] == "-" else ""
     exponent = int(match["e"] or match["ten"] or 0)
+    times = math.prod(_SCALES[word] for word in _SCALE.findall(match["scales"].casefold())) if match["scales"] else 1
     if match["whole"]:
         whole, over, under = int(match["whole"]), int(match["over"]), int(match["under"])
-        return _quotient(f"{sign}{whole * under + over}", str(under))
+        return _quotient(f"{sign}{whole * under + over}", str(under), times)
     if match["european"]:
         digits = match["european"].replace(".", "").replace(",", ".")
     elif match["bare"]:
@@ -188,17 +239,17 @@ def _value(match: re.Match[str]) -> Number | None:
     else:
         digits = match["integer"].replace(",", "").replace(" ", "") + (match["decimals"] or "")
     if match["denominator"] is not None:
-        return _quotient(f"{sign}{digits}", match["denominator"]) if not exponent else None
-    return _decimal(f"{sign}{digits}", exponent)
+        return _quotient(f"{sign}{digits}", match["denominator"], times) if not exponent else None
+    return _decimal(f"{sign}{digits}", exponent, times)
 
 
-def _decimal(digits: str, exponent: int = 0) -> Number:
-    if not exponent and len(digits) <= _SHORT and digits.isdecimal():
+def _decimal(digits: str, exponent: int = 0, times: int = 1) -> Number:
+    if not exponent and times == 1 and len(digits) <= _SHORT and digits.isdecimal():
         text = digits.lstrip("0") or "0"
         return Number(text, text)
-    value = _EXACT.create_decimal(digits)
+    value = _EXACT.multiply(_EXACT.create_decimal(digits), times)
     if abs(exponent) > _PLAIN_EXPONENT:
-        mantissa = _written(_ROUNDED.create_decimal(digits).normalize(_ROUNDED).scaleb(-value.adjusted(), _ROUNDED))
+        mantissa = _written(_ROUNDED.plus(value).normalize(_ROUNDED).scaleb(-value.adjusted(), _ROUNDED))
         text = f"{mantissa}e{value.adjusted() + exponent}" if value else "0"
         return Number(text, text)
     value = value.scaleb(exponent, _EXACT)
@@ -208,10 +259,10 @@ def _decimal(digits: str, exponent: int = 0) -> Number:
     return Number(text, text)
 
 
-def _quotient(over: str, under: str) -> Number | None:
+def _quotient(over: str, under: str, times: int = 1) -> Number | None:
     if len(over) > _FRACTION_DIGITS or len(under) > _FRACTION_DIGITS or not Fraction(under):
         return None
-    value = Fraction(over) / Fraction(under)
+    value = Fraction(over) * times / Fraction(under)
     if value.denominator == 1:
         return _decimal(str(value.numerator))
     rounded = _written(_ROUNDED.divide(Decimal(value.numerator), Decimal(value.denominator)))

@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from symdistill.models.decoding.drawing import advance, top_two
@@ -121,7 +122,7 @@ class Padded:
         job, turned = row.job, row.turned
         ids = [*job.prompt, *row.fed]
         sampled = {"temperature": job.temperature, "top_k": job.top_k, "top_p": job.top_p}
-        with torch.random.fork_rng(devices=_cuda_devices(self._model.device)):
+        with _as_told(self._model), torch.random.fork_rng(devices=_cuda_devices(self._model.device)):
             torch.manual_seed(job.seed + len(row.fed))
             out = self._model.generate(
                 input_ids=torch.tensor([ids], device=self._model.device),
@@ -152,6 +153,17 @@ def _left_padded(prompts: Sequence[tuple[int, ...]], device: torch.device) -> tu
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
     return ids.to(device), mask.to(device)
+
+
+@contextmanager
+def _as_told(model: Any) -> Iterator[None]:
+    """Nothing of the model's own generation settings (a repetition penalty, tokens it must not write): no other engine
+    heeds them. `generate` takes from there what it is not told, also where it is given a configuration."""
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _cuda_devices(device: torch.device) -> list[torch.device]:
