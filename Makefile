@@ -28,6 +28,7 @@ bench: .venv/.dev
 
 docs: .venv/.dev
 	$(BIN)/python docs/make_commands.py
+	$(BIN)/python docs/make_configuration.py
 
 clean:
 	rm -rf .venv runs

@@ -2,10 +2,11 @@
 
     python benchmarks/training.py [--only TEXT] [--rounds 2] [--rows FILE] [--json FILE]
 
-Every contender trains SmolLM2-135M for a few optimiser steps on the same tokens in a process of its own: float32
-weights with bfloat16 autocast, AdamW, loss on completions only, no gradient checkpointing. Contenders take turns; a
-contender's figure is the median second of a step over all rounds, the first step of each left out. TRL is tried with
-several batch sizes (its gradients accumulate to the same step) and with packing, and counts with its best.
+Every contender trains SmolLM2-135M for a few optimiser steps on the same tokens in a process of its own: AdamW, loss on
+completions only, no gradient checkpointing; TRL's with float32 weights under bfloat16 autocast, ours with bfloat16
+weights over float32 masters. Contenders take turns; a contender's figure is the median second of a step over all
+rounds, the first step of each left out. TRL is tried with several batch sizes (its gradients accumulate to the same
+step) and with packing, and counts with its best.
 
     shared      our trainer
     separate    our trainer with `share_prompts: false`

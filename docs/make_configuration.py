@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Collection, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ HEAD = """# Configuration
 
 Made from the program's settings by `make docs`; do not edit by hand.
 
-A configuration is a YAML file. Its keys stand in sections, which nest: `student.lora.r` is the key `r` in the group `lora` in the
-section `student`. Every section and nearly every key may be left out, and then has the default below; where that is *none*, the
-description says what is done. `symdistill init` writes a file with the keys most people want to look at.
+A configuration is a YAML file. Its keys stand in sections, which nest: `student.lora.r` is the key `r` of the group
+`lora` in the section `student`. Every section and nearly every key may be left out and then has the default below;
+where that is *none*, the description says what is done. `symdistill init` writes a file with the keys most people want
+to look at.
 
 ```yaml
 task: {path: questions.jsonl}
@@ -37,21 +39,28 @@ student:
   lora: {r: 16}
 ```
 
-On the command line `symdistill run CONFIG training.max_steps=10 student.lora.r=8` changes single keys of the file, the values in
-YAML (`student.lora=null` takes the group away); entries of a list count from 0: `methods.1.training.max_steps=50`. In Python the
-same is `overrides={"training.max_steps": 10}`. An unknown key and a value of the wrong type are errors that name the key, its line
-and what was expected. What a path is relative to is told in [Bring your own data, teacher, student](your-own.md).
+On the command line `symdistill run CONFIG training.max_steps=10 student.lora.r=8` changes single keys of the file, the
+values in YAML (`student.lora=null` takes the group away); entries of a list count from 0:
+`methods.1.training.max_steps=50`. In Python the same is `overrides={"training.max_steps": 10}`. An unknown key and a
+value of the wrong type are errors that name the key, its line and what was expected. What a path is relative to is told
+in [Bring your own data, teacher, student](your-own.md).
 """
 METHODS_HEAD = """## Methods
 
-`method` is one entry, `methods` a list of them. An entry is the name of a method or a group of keys with `name`; the methods
-themselves are described in [Methods](METHODS.md).
+`method` is one entry, `methods` a list of them. An entry is the name of a method or a group of keys with `name`; the
+methods themselves are described in [Methods](METHODS.md).
 """
 FILTERS_HEAD = """### Filters of multilevel
 
-`multilevel.filters` is a list of filters, each a name or a group of keys with `name`; so is `multilevel.audit.filter` one.
+`multilevel.filters` is a list of filters, each a name or a group of keys with `name`; `multilevel.audit.filter` is one.
 """
 Row = tuple[str, str, str, str]
+
+
+def group_of(annotation: Any) -> type[BaseModel] | None:
+    """The settings class of a group of keys; None where the value is no group, or a group of one of several kinds."""
+    kinds = [kind for kind in getattr(annotation, "__args__", ()) if isinstance(kind, type)]
+    return section_of(annotation) if sum(issubclass(kind, BaseModel) for kind in kinds) < 2 else None
 
 
 def docstrings(settings: type[BaseModel]) -> dict[str, str]:
@@ -62,7 +71,7 @@ def docstrings(settings: type[BaseModel]) -> dict[str, str]:
             continue
         [node] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
         body = getattr(node, "body", [])
-        for field, below in zip(body, body[1:], strict=False):
+        for field, below in pairwise(body):
             said = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else None
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(said, str):
                 found[field.target.id] = said
@@ -94,7 +103,7 @@ def rows(settings: type[BaseModel], names: Collection[str], place: str) -> Itera
         field = settings.model_fields[name]
         kind = expected(field.annotation, (field, *field.metadata))
         default = field.get_default(call_default_factory=True) if not field.is_required() else ...
-        group = section_of(field.annotation)
+        group = group_of(field.annotation)
         what = cell(said.get(name, ""))
         if group is not None:
             what = f"{what} See [{place}{name}](#{anchor(place + name)}).".strip()
@@ -118,13 +127,14 @@ def table(found: Collection[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def section(settings: type[BaseModel], place: str, names: Collection[str] | None = None) -> Iterator[str]:
-    """A section that stands at `place`, or those of its keys that are named, with the groups in it."""
-    names = list(settings.model_fields) if names is None else names
+def section(settings: type[BaseModel], place: str) -> Iterator[str]:
+    """A section that stands at `place`, with the groups in it."""
+    names = list(settings.model_fields)
     about = cell(settings.__doc__ or "")
-    yield f"{'##' if '.' not in place else '###'} {place}\n\n{about}\n\n{table(list(rows(settings, names, f'{place}.')))}"
+    heading = f"{'###' if '.' in place else '##'} {place}"
+    yield f"{heading}\n\n{about}\n\n{table(list(rows(settings, names, f'{place}.')))}"
     for name in names:
-        inner = section_of(settings.model_fields[name].annotation)
+        inner = group_of(settings.model_fields[name].annotation)
         if inner is not None:
             yield from section(inner, f"{place}.{name}")
 
@@ -133,22 +143,19 @@ def methods() -> Iterator[str]:
     """What every entry of `methods` may hold, and what each method adds."""
     shared = list(rows(MethodSettings, MethodSettings.model_fields, "method."))
     yield METHODS_HEAD + "\n" + table(shared)
-    yield from section(section_of(MethodSettings.model_fields["gate"].annotation) or MethodSettings, "method.gate")
+    yield from section(group_of(MethodSettings.model_fields["gate"].annotation) or MethodSettings, "method.gate")
     for name, method in METHODS.items():
         kind = method.settings_type
         fields, usual = kind.model_fields, MethodSettings.model_fields
-        own = [
-            key
-            for key in fields
-            if key != "name" and (key not in usual or fields[key].annotation != usual[key].annotation)
-        ]
+        own = [key for key in fields if key not in usual or fields[key].annotation != usual[key].annotation]
+        own = [key for key in own if key != "name"]
         title = f"### {name}\n\nSee [Methods](METHODS.md#{name})."
         if not own:
             yield f"{title} It has no keys of its own.\n"
             continue
         yield f"{title} {cell(kind.__doc__ or '')}\n\n{table(list(rows(kind, own, f'{name}.')))}"
         for key in own:
-            inner = section_of(fields[key].annotation)
+            inner = group_of(fields[key].annotation)
             if inner is not None:
                 yield from section(inner, f"{name}.{key}")
 
@@ -164,7 +171,7 @@ def filters() -> Iterator[str]:
 
 def page() -> str:
     """The whole page."""
-    groups = {name: section_of(field.annotation) for name, field in RunConfig.model_fields.items()}
+    groups = {name: group_of(field.annotation) for name, field in RunConfig.model_fields.items()}
     top = list(rows(RunConfig, RunConfig.model_fields, ""))
     top.append((f"`{GRID}`", "a group of keys", "*none*", f"Many runs of one configuration. See [{GRID}](#{GRID})."))
     parts = [HEAD, f"## Sections\n\n{table(top)}"]

@@ -90,6 +90,6 @@ def lineage(run: Path) -> list[dict[str, Any]]:
 def teacher(script: Any, monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
     """Whoever writes round 0 or grades is this script; what it was asked is kept."""
     model = ScriptedModel(script, name="scripted")
-    monkeypatch.setattr("symdistill.runs.multilevel.load_teacher", lambda settings: model)
-    monkeypatch.setattr("symdistill.runs.multilevel_judges.load_teacher", lambda settings: model)
+    monkeypatch.setattr("symdistill.runs.multilevel.load_teacher", lambda settings, **_: model)
+    monkeypatch.setattr("symdistill.runs.multilevel_judges.load_teacher", lambda settings, **_: model)
     return model

@@ -14,8 +14,9 @@ from symdistill.runs.families import price_family
 FOLDER = Path(__file__).parent.parent / "examples" / "commonsense"
 
 
-def test_the_files_are_what_the_program_writes(tmp_path: Path) -> None:
+def test_the_files_are_what_the_program_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(FOLDER / "make_data.py", tmp_path)
+    monkeypatch.setattr("sys.argv", ["make_data.py"])
     runpy.run_path(str(tmp_path / "make_data.py"), run_name="__main__")
     for name in ("heads.txt", "labels.jsonl", "reference.jsonl"):
         assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes()

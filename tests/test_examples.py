@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,17 @@ FILES = sorted(EXAMPLES.rglob("*.yaml"))
 GRIDS = [path for path in FILES if "\ngrid:\n" in path.read_text()]
 FAMILY = [path for path in FILES if any(f"\n{name}:\n" in path.read_text() for name in FAMILIES)]
 HERE = [path for path in GRIDS if "path: ../quickstart/" in path.read_text()]
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*EXAMPLES.rglob("data.py"), *EXAMPLES.rglob("make_data.py")]), ids=lambda p: f"{p.parent.name}"
+)
+def test_a_program_says_what_it_does_and_does_nothing(path: Path, tmp_path: Path) -> None:
+    shutil.copy(path, tmp_path)
+    words = [sys.executable, tmp_path / path.name, "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert path.read_text().partition('"""')[2].partition("\n")[0] in done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda p: p.name)

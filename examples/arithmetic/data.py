@@ -5,6 +5,7 @@ Every question is a sum or difference of three numbers; a worked one takes one s
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 from pathlib import Path
@@ -44,6 +45,7 @@ def rows() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for name, some in zip(("inputs", "seeds"), rows(), strict=True):
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in some)
         (Path(__file__).parent / f"{name}.jsonl").write_text(lines, encoding="utf-8")

@@ -7,6 +7,7 @@ are the reference: no student learns about them. Run it again after an edit: pyt
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 from pathlib import Path
@@ -146,4 +147,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

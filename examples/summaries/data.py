@@ -5,6 +5,7 @@ They are put together from parts, so that nobody's text is in them: a claim that
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 from pathlib import Path
@@ -71,5 +72,6 @@ def rows() -> list[dict[str, str]]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows())
     (Path(__file__).parent / "sentences.jsonl").write_text(lines, encoding="utf-8")

@@ -22,6 +22,10 @@ __version__ = metadata.version("symdistill")
 __all__ = ["FinishedRun", "__version__", "compare", "open_run", "run"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name in ("FinishedRun", "compare", "open_run", "run"):
         return getattr(import_module("symdistill.runs.api"), "compare_grid" if name == "compare" else name)

@@ -12,7 +12,7 @@
     │   ├── CallFailed              one call brought no answer (typed by `kind`)             exit 1
     │   ├── ServerUnreachable       nothing answers at that address                          exit 1
     │   ├── AccessDenied            the server refused the key or the model name             exit 1
-    │   └── RecordingMissing        a recorded teacher has no reply for a request            exit 1
+    │   └── RecordingMissing        a recorded teacher has no reply for a request            exit 2
     ├── BudgetExhausted             the next reply would pass the budget                     exit 3
     ├── LimitReached                a query or a solver passed its limit of time or memory   exit 1
     ├── TrainingError               nothing to learn from, or training went wrong            exit 1
@@ -105,7 +105,7 @@ class CallFailed(ModelError):
     """One call to a model brought no usable answer.
 
     `retry_after` is what the server asked for, in seconds. `charged` says whether the call may have been paid for all
-    the same: a time-out or a dropped connection may, a refusal is.
+    the same: a time-out or a dropped connection may, a refusal is, and so is what tokens were counted for.
     """
 
     def __init__(
@@ -129,7 +129,8 @@ class CallFailed(ModelError):
 
     @property
     def charged(self) -> bool:
-        return self.kind in ("refused", "empty", "malformed", "timeout", "dropped")
+        counted = self.prompt_tokens + self.completion_tokens > 0
+        return counted or self.kind in ("refused", "empty", "malformed", "timeout", "dropped")
 
 
 class ServerUnreachable(ModelError):
@@ -142,6 +143,8 @@ class AccessDenied(ModelError):
 
 class RecordingMissing(ModelError):
     """A recorded teacher holds no reply for a request; the message names the key."""
+
+    exit_code = 2
 
 
 class BudgetExhausted(SymdistillError):

@@ -63,6 +63,12 @@ def test_a_bad_student_is_a_mistake_in_what_was_asked(
         ["sample", "CONFIG", "task.path=none.jsonl"],
         ["evaluate", "CONFIG", "method=label-only", "methods=[]", "--run-dir", "RUN"],
         ["store", "stats", "none.sqlite"],
+        ["store", "stats", "CONFIG"],
+        ["knowledge", "list", "CONFIG"],
+        ["evaluate", "CONFIG", "--knowledge", "CONFIG"],
+        ["triples", "stats", "FOLDER"],
+        ["triples", "review", "FOLDER"],
+        ["triples", "query", "FOLDER", "ASK {}"],
         ["store", "import", "new.sqlite", "none.jsonl"],
         ["compare", "RUN", "RUN"],
         ["init", "CONFIG"],
@@ -70,23 +76,28 @@ def test_a_bad_student_is_a_mistake_in_what_was_asked(
     ids=" ".join,
 )
 def test_a_mistake_in_what_was_asked_is_2(tmp_path: Path, config: Path, words: list[str]) -> None:
-    names = {"CONFIG": str(config), "RUN": str(tmp_path / "run"), "new.sqlite": str(tmp_path / "new.sqlite")}
+    names = {
+        "CONFIG": str(config),
+        "FOLDER": str(tmp_path / "folder"),
+        "RUN": str(tmp_path / "run"),
+        "new.sqlite": str(tmp_path / "new.sqlite"),
+    }
     assert code_of(*[names.get(word, word) for word in words]) == 2
 
 
 def test_a_damaged_store_is_1(tmp_path: Path) -> None:
-    (tmp_path / "store.sqlite").write_bytes(b"no database at all" * 100)
+    (tmp_path / "store.sqlite").write_bytes(b"SQLite format 3\0" + b"no database at all" * 100)
     assert code_of("store", "stats", tmp_path / "store.sqlite") == 1
 
 
-def test_a_recording_that_lacks_a_reply_is_1(tmp_path: Path, config: Path) -> None:
+def test_a_recording_that_lacks_a_reply_is_2(tmp_path: Path, config: Path) -> None:
     run = tmp_path / "run"
     assert code_of("sample", config, "--run-dir", run, "method=std-cot", "methods=[]") == 0
     assert code_of("store", "export", run, tmp_path / "r.jsonl") == 0
     recorded = f"teacher.model=recorded:{tmp_path / 'r.jsonl'}"
     words = ["sample", config, "--run-dir", tmp_path / "other", "method=std-cot", "methods=[]", recorded]
     assert code_of(*words) == 0
-    assert code_of(*words[:3], tmp_path / "third", *words[4:], "teacher.temperature=0.1") == 1
+    assert code_of(*words[:3], tmp_path / "third", *words[4:], "teacher.temperature=0.1") == 2
 
 
 def test_ctrl_c_is_130(tmp_path: Path, config: Path) -> None:

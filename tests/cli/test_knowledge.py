@@ -106,7 +106,7 @@ def test_out_as_jsonl_and_back(capsys: pytest.CaptureFixture[str], path: Path, t
     code, _, err = call(capsys, "import", path, file)
     assert code == 2
     assert "Conflict: k_1 is at version 2 here and at version 2 in" in err
-    assert "1 items in 1 versions and 0 uses" in call(capsys, "export", path, file, "--task", "gsm8k", "--latest")[1]
+    assert "1 item in 1 version and 0 uses" in call(capsys, "export", path, file, "--task", "gsm8k", "--latest")[1]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_row_in_nonsense_is_reported_beside_the_rest(capsys: pytest.CaptureFix
     assert code == 0
     assert "k_2" in out
     assert err.count("unknown status") == 1
-    assert "1 items cannot be read" in call(capsys, "stats", path)[1]
+    assert "1 item cannot be read" in call(capsys, "stats", path)[1]
     code, _, err = call(capsys, "show", path, "k_1")
     assert code == 1
     assert "into a new base" in err
@@ -237,3 +237,14 @@ def test_nothing_in_an_exported_file_acts_on_a_terminal(
     assert not set(text) & set("\x1b\x07\x9b\r\u202e\u2028")
     assert "\\x1b" in text
     assert "2 files unchanged" in call(capsys, "import", path, tmp_path / "notes")[1]
+
+
+@pytest.mark.parametrize("name, fine", [("x.txt", False), ("x.json", False), ("notes", True), ("v1.2", True)])
+def test_a_folder_is_not_called_like_a_file(
+    capsys: pytest.CaptureFixture[str], path: Path, tmp_path: Path, name: str, fine: bool
+) -> None:
+    code, _, err = call(capsys, "export", path, tmp_path / name)
+    assert (code, "ends in .jsonl or .jsonl.gz, or a folder" in err) == ((0, False) if fine else (2, True))
+    assert (tmp_path / name).exists() == fine
+    (tmp_path / "old.txt").mkdir(exist_ok=True)
+    assert call(capsys, "export", path, tmp_path / "old.txt")[0] == 0, "a folder that is there"

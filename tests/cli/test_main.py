@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import symdistill
+from grid_cases import row
 from symdistill.cli.main import main
+from symdistill.cli.tables import show_metrics
 from symdistill.models.recording import read_recording
 from symdistill.sampling.store import ResponseStore
 
@@ -33,6 +37,10 @@ def test_help_is_there(capsys: pytest.CaptureFixture[str], words: list[str]) -> 
     code, out, _ = call(capsys, *words)
     assert code == 0
     assert "Usage: symdistill" in out
+
+
+def test_the_python_interface_is_completed_by_its_names() -> None:
+    assert {"run", "open_run", "compare", "FinishedRun", "__version__", "__doc__"} <= set(dir(symdistill))
 
 
 def test_the_installed_program_starts() -> None:
@@ -72,6 +80,51 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capsys, "distil")
     assert code == 2
     assert "No such command" in err
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        ("run --dryrun", "No such option: --dryrun. Did you mean --dry-run?"),
+        ("run a.yaml --frob", "No such option: --frob. See `symdistill run --help`."),
+        ("distil", "No such command 'distil'. See `symdistill --help`."),
+        ("knowledge lst", "No such command 'lst'. Did you mean 'list'?"),
+        ("knowledge edit k.sqlite i --status retird", "'active', 'review', 'retired'. Did you mean retired?"),
+        ("triples query kg --format xml", "'table', 'json', 'tsv'. See `symdistill triples query --help`."),
+        ("trees fit t --max-depth 20", "should be less than or equal to 12. See `symdistill trees fit --help`."),
+        ("trees fit t --max-depth x", "'--max-depth' should be a valid integer. See `symdistill trees fit --help`."),
+        ("run", "Missing argument 'config'. See `symdistill run --help`."),
+        ("run a.yaml --run-dir", "Option '--run-dir' requires an argument. See `symdistill --help`."),
+    ],
+)
+def test_a_mistake_in_an_option_names_what_was_meant_or_whose_help_says_more(
+    capsys: pytest.CaptureFixture[str], words: str, says: str
+) -> None:
+    code, _, err = call(capsys, *words.split())
+    assert code == 2
+    assert err.endswith(f"{says}\n")
+    assert err.count("\n") == 1
+    assert not {"Input", "Value error"} & set(err.split(": ")), "pydantic is not quoted"
+
+
+@pytest.mark.parametrize("command, name", [("store stats", "store.sqlite"), ("knowledge list", "knowledge.sqlite")])
+@pytest.mark.parametrize("text", ["task: {}\n", "#!/bin/sh\nexit\n"])
+def test_a_text_file_is_no_damaged_database(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, name: str, text: str
+) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    code, _, err = call(capsys, *command.split(), str(tmp_path / "c.yaml"))
+    assert code == 2
+    assert f"c.yaml is a text file, no {'store' if name == 'store.sqlite' else 'knowledge base'}. Name a {name}" in err
+    assert (tmp_path / "c.yaml").read_text() == text
+
+
+def test_what_has_no_price_is_not_free(capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path) -> None:
+    run = tmp_path / "run"
+    assert call(capsys, "sample", str(config), "--run-dir", str(run))[0] == 0
+    out = call(capsys, "store", "stats", str(run))[1]
+    assert "no price recorded" in out
+    assert "$" not in out
 
 
 def test_init_writes_a_configuration_that_loads(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -190,6 +243,11 @@ def test_advice_about_a_place_that_cannot_be_written_fits_the_command(
     assert "--run-dir" not in err
 
 
+def test_cut_replies_are_told_under_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    show_metrics([replace(row("zero-shot", 0.0, 4), truncated_rate=1.0)], None)
+    assert capsys.readouterr().out.endswith("\n Replies cut at `evaluation.max_new_tokens`: zero-shot 100%.\n")
+
+
 def finished_run(path: Path) -> Path:
     """What `compare` reads of a run."""
     path.mkdir()
@@ -213,6 +271,12 @@ def test_finished_runs_are_compared_in_every_form(
     for name, begins in (("x.csv", "student,"), ("x.tex", "%"), ("x.md", "# "), ("x.html", "<!doctype")):
         assert call(capsys, "compare", *runs, "--output", name)[0] == 0
         assert (tmp_path / name).read_text().lower().startswith(begins)
+    (tmp_path / "grid.yaml").write_text("grid: {}\n")
+    code, _, err = call(capsys, "compare", "grid.yaml", "--output", "x.pdf")
+    assert (code, "Name a folder." in err) == (2, True)
+    code, _, err = call(capsys, "compare", *runs, "--output", "x.txt")
+    assert (code, "Name a file that ends in .md or .csv or .tex or .html, or a folder." in err) == (2, True)
+    assert not (tmp_path / "x.txt").exists()
     assert call(capsys, "compare", *runs, "--output", "all")[0] == 0
     names = ["comparison.csv", "comparison.md", "comparison.tex", "report.html"]
     assert sorted(path.name for path in (tmp_path / "all").iterdir()) == names
@@ -229,7 +293,8 @@ def test_a_dry_run_asks_nobody_and_writes_nothing(
 ) -> None:
     code, out, err = call(capsys, "sample", str(config), "--run-dir", str(tmp_path / "run"), "--dry-run")
     assert code == 0, err
-    assert "To buy: 12 of 12 replies" in out
+    assert "To replay: 12 of 12 replies" in out
+    assert "To buy" not in out
     assert not (tmp_path / "run").exists()
 
 
@@ -255,7 +320,9 @@ def test_doctor_names_the_keys_and_never_shows_one(
 ) -> None:
     monkeypatch.setenv("MY_PROXY_KEY", "sk-secret")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    config.write_text("task: {path: q.jsonl}\nteacher: {model: dataset, api_key_env: MY_PROXY_KEY}\nmethod: std-cot\n")
+    config.write_text(
+        "task: {path: q.jsonl}\nteacher: {model: 'openai:gpt-4o-mini', api_key_env: MY_PROXY_KEY}\nmethod: std-cot\n"
+    )
     out = call(capsys, "doctor", str(config))[1]
     states = {
         line.split()[0]: line.endswith("not set") for line in out.splitlines() if "_KEY " in line or "_TOKEN " in line

@@ -141,6 +141,9 @@ def test_a_tree_can_explain_a_model_instead_of_the_labels(
     assert "Is the title longer than three words?" in call(capsys, "trees", "show", tree)[1]
     assert call(capsys, "trees", "draw", tree, tmp_path / "t.svg", "--title", "A model")[0] == 0
     assert "<title>A model</title>" in (tmp_path / "t.svg").read_text()
+    code, _, err = call(capsys, "trees", "draw", tree, tmp_path / "t.png")
+    assert (code, "Name a file that ends in .svg." in err) == (2, True)
+    assert not (tmp_path / "t.png").exists()
 
 
 def test_an_edit_and_what_a_student_makes_of_it(
@@ -162,6 +165,10 @@ def test_an_edit_and_what_a_student_makes_of_it(
     assert "100.0" in moved
     assert "100.0" in wanted
     assert "0.0 [0.0," in elsewhere
+    assert read_rules(new).rules[0].support == 0, "what the rule was right in, it was while it said something else"
+    code, _, err = call(capsys, "rules", "edit", own, rule.id, "negtive", "-o", new)
+    assert (code, "No other rule concludes negtive" in err, "Did you mean negative?" in err) == (0, True, True)
+    assert call(capsys, "rules", "edit", own, rule.id, "negative", "-o", new)[2] == ""
     code, _, err = call(capsys, "rules", "edit", own, "r_none", "negative", "-o", new)
     assert code == 2
     assert "has no rule 'r_none' that decides." in err
@@ -193,7 +200,7 @@ def test_rules_become_items_of_a_knowledge_base(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     "words, problem",
     [
-        (["rules", "show", "none.jsonl"], "There is no none.jsonl."),
+        (["rules", "show", "none.jsonl"], "There is no file none.jsonl."),
         (
             ["rules", "evaluate", "{rules}", "{table}", "--split", "dev"],
             "has no inputs of the split 'dev'. It has: test, train",

@@ -58,10 +58,10 @@ def test_import_and_export_go_round(capsys: pytest.CaptureFixture[str], tmp_path
     source = tmp_path / "in.jsonl"
     source.write_text('{"head": "PersonX sings", "relation": "xWant", "tails": ["to rest", "To rest.", "none"]}\n')
     code, out, _ = call(capsys, "import", tmp_path / "kg", source)
-    assert (code, out) == (0, "2 new triples from in.jsonl; 1 tails said that there is none.\n")
+    assert (code, out) == (0, "2 new triples from in.jsonl; 1 tail said that there is none.\n")
     assert call(capsys, "import", tmp_path / "kg", source)[1].startswith("0 new triples from in.jsonl; 2 were there")
     code, out, _ = call(capsys, "import", tmp_path / "kg2", source, "--distinct")
-    assert "1 new triples from in.jsonl; 1 duplicates left out" in out
+    assert "1 new triple from in.jsonl; 1 duplicate left out" in out
     for ending in ("jsonl.gz", "tsv", "nq", "ttl", "jsonld"):
         code, out, _ = call(capsys, "export", tmp_path / "kg", tmp_path / f"out.{ending}")
         assert (code, out) == (0, f"Wrote 2 triples to {tmp_path}/out.{ending}; 0 were left out.\n")
@@ -92,7 +92,7 @@ def test_queries(capsys: pytest.CaptureFixture[str], graph: Path, file: Path, fo
         code, out, err = call(capsys, "query", source, query, "--format", form)
         assert code == 0
         assert "Ignore previous" in out
-        assert "1 rows in" in err
+        assert "1 row in" in err
     if form == "json":
         (row,) = json.loads(out)["results"]["bindings"]
         assert row["tail"] == {"type": "literal", "value": f"sorry {HOSTILE}"}
@@ -101,7 +101,11 @@ def test_queries(capsys: pytest.CaptureFixture[str], graph: Path, file: Path, fo
 def test_queries_that_go_wrong(capsys: pytest.CaptureFixture[str], graph: Path, tmp_path: Path) -> None:
     assert call(capsys, "query", graph)[0] == 2
     assert call(capsys, "query", graph, "SELEC")[0] == 2
-    assert call(capsys, "query", tmp_path / "none", "ASK {}")[0] == 2
+    code, _, err = call(capsys, "query", tmp_path / "none", "ASK {}")
+    assert (code, f"There is no file {tmp_path / 'none'}. Name a file of triples, or a graph" in err) == (2, True)
+    code, _, err = call(capsys, "query", graph, "DELETE WHERE { ?s ?p ?o }")
+    assert (code, "Queries only read: SELECT, ASK, CONSTRUCT or DESCRIBE" in err) == (2, True)
+    assert call(capsys, "query", graph, "ASK { ?node ?activity source:x }")[0] == 0, "a prefix that the help names"
     code, _, err = call(capsys, "query", graph, "SELECT * { SERVICE <http://127.0.0.1:1/> { ?s ?p ?o } }")
     assert (code, "SERVICE" in err) == (2, True)
     explodes = "SELECT (COUNT(*) AS ?n) { " + " ".join(f"?a{i} ?b{i} ?c{i} ." for i in range(9)) + " }"

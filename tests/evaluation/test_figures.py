@@ -60,3 +60,16 @@ def test_shorten_gives_one_encodable_line_of_bounded_length(text, limit):
     assert len(line) <= limit
     assert len(line.splitlines()) <= 1
     line.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "number, words, said",
+    [
+        (1, ("rule",), "1 rule"),
+        (0, ("rule",), "0 rules"),
+        (1920, ("reply", "replies"), "1,920 replies"),
+        (1, ("reply", "replies"), "1 reply"),
+    ],
+)
+def test_a_number_of_things(number: int, words: tuple[str, ...], said: str):
+    assert figures.counted(number, *words) == said

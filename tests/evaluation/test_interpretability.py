@@ -98,7 +98,10 @@ def test_an_edit_moves_the_decisions_of_its_rule_and_no_others() -> None:
     before = decide(rules, FACTS, NAMES)
     edited = rules.rules[1]
     affected = {decision.example_id for decision in before if decision.rule == edited.id}
-    after = decide(with_conclusion(rules, edited.id, "negative"), FACTS, NAMES)
+    changed = with_conclusion(rules, edited.id, "negative")
+    assert (changed.rules[1].support, changed.rules[1].strength) == (0, edited.strength), "no record, the same strength"
+    assert with_conclusion(rules, edited.id, str(edited.head.terms[-1])) == rules
+    after = decide(changed, FACTS, NAMES)
     response = edit_response(
         {decision.example_id: decision.label for decision in before},
         {decision.example_id: decision.label for decision in after},

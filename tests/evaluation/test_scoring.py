@@ -19,7 +19,7 @@ class Tiny:
     head_parameters: int = 200
     linear_parameters: int = 900
     layers: int = 2
-    hidden: int = 8
+    attention_width: int = 8
 
 
 def example(i: int, gold: str | None, **more) -> Example:

@@ -12,6 +12,7 @@ from symdistill.evaluation.metrics import MetricRow
 from symdistill.evaluation.outcome import outcome
 from symdistill.evaluation.statistics import wilson
 from symdistill.evaluation.tables import (
+    cut_replies,
     metrics_table,
     pairs_table,
     plain_text,
@@ -200,3 +201,19 @@ def test_methods_that_compute_show_how_many_of_their_equations_hold():
     assert (first[at], second[at]) == ("–", "71%")
     seldom = row("std-cot", MOST, equations=59, step_score=0.714)
     assert "steps" not in metrics_table([silent, seldom])[0]
+
+
+@pytest.mark.parametrize(
+    "rows, said",
+    [
+        ([row("zero-shot", "00", truncated_rate=1.0), row("std-cot", "01", truncated_rate=0.04)], "zero-shot 100%"),
+        (
+            [row("m", "01", truncated_rate=0.5), row("m", "01", "vote", 8, truncated_rate=0.75)],
+            "m 50%, m vote of 8 75%",
+        ),
+        ([row("m", "01", truncated_rate=0.04), row("n", "01")], None),
+        ([row("teacher", "01", truncated_rate=1.0), row("tree", "01", "decided", truncated_rate=1.0)], None),
+    ],
+)
+def test_whose_replies_were_cut(rows: list[MetricRow], said: str | None):
+    assert cut_replies(rows) == (f"Replies cut at `evaluation.max_new_tokens`: {said}." if said else "")

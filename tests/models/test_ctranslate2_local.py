@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from symdistill.records import Completion, Message, Request, Sampling
 
 pytest.importorskip("torch")
 pytest.importorskip("ctranslate2")
+
+from transformers import PreTrainedTokenizerFast
 
 from symdistill.models.base import LocalModel
 from symdistill.models.ctranslate2_conversion import converted
@@ -93,6 +96,40 @@ def test_int8_has_a_name_of_its_own_and_says_what_it_is(
     assert rounded.name == usual.name.replace("transformers:", "ctranslate2-int8:")
     assert len({request(m).key for m in (usual, exact, rounded)}) == 3
     assert rounded.config.vocab_size == 260
+
+
+def test_the_name_says_where_the_template_is_not_the_usual_one(rounded: CTranslate2Model, place: Path) -> None:
+    assert CTranslate2Model.load(place, into=place, template="chat").name == rounded.name
+    assert CTranslate2Model.load(place, into=place, template="plain").name == f"{rounded.name}+plain"
+
+
+def test_another_tokenizer_is_another_conversion(tmp_path: Path) -> None:
+    place = save_tiny(tmp_path / "tiny")
+    before = converted(place, into=tmp_path)
+    tokenizer = json.loads((place / "tokenizer.json").read_text())
+    words = tokenizer["model"]["vocab"]
+    words["a"], words["b"] = words["b"], words["a"]
+    (place / "tokenizer.json").write_text(json.dumps(tokenizer))
+    after = converted(place, into=tmp_path)
+    assert after != before
+    assert (after / "vocabulary.json").read_text() != (before / "vocabulary.json").read_text()
+
+
+def test_a_stop_text_is_looked_for_at_the_end_of_what_is_there(
+    exact: CTranslate2Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    decode = PreTrainedTokenizerFast.decode
+
+    def counted(self: Any, ids: Any, **options: Any) -> Any:
+        lengths.append(len(ids))
+        return decode(self, ids, **options)
+
+    monkeypatch.setattr(PreTrainedTokenizerFast, "decode", counted)
+    replies = ask(exact, [request(exact, q, max_tokens=300, stop=("never said",)) for q in QUESTIONS])
+    generated = sum(reply.completion_tokens for reply in replies)
+    assert max(reply.completion_tokens for reply in replies) > 100
+    assert sum(lengths) < 40 * generated
 
 
 def test_int8_answers_alone_as_in_a_crowd(rounded: CTranslate2Model) -> None:

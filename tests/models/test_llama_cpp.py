@@ -98,6 +98,25 @@ def test_slots_answer_at_once_each_with_its_own_seed(weights: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_reply_that_the_context_cut_is_none(weights: Path) -> None:
+    model = LlamaCppModel(weights, slots=1, context=256, threads=1)
+
+    async def run() -> list[Completion | CallFailed]:
+        limits = [Sampling(1.5, tokens) for tokens in (400, 20)]
+        replies = [await model.generate([wanted(model.name, "word " * 150, limit)]) for limit in limits]
+        await model.close()
+        return [reply for [reply] in replies]
+
+    cut, own_limit = asyncio.run(run())
+    assert isinstance(cut, CallFailed)
+    assert (cut.kind, cut.prompt_tokens + cut.completion_tokens) == ("rejected", 256)
+    assert "teacher.context" in cut.message
+    assert "teacher.retry_failures" in cut.message
+    assert isinstance(own_limit, Completion)
+    assert (own_limit.finish_reason, own_limit.completion_tokens) == ("length", 20)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_ctrl_c_ends_a_long_reply(weights: Path, tmp_path: Path) -> None:
     script = tmp_path / "long_reply.py"

@@ -13,6 +13,7 @@ import torch
 from symdistill import content
 from symdistill.errors import CallFailed, ModelError, PrerequisiteError
 from symdistill.models.transformers_local import TransformersModel
+from symdistill.models.weights import model_name
 from symdistill.records import Completion, Message, Request, Sampling
 from tiny import CHATML, save_tiny, tiny_model, tiny_tokenizer
 
@@ -129,6 +130,39 @@ def test_weights_are_read_at_the_first_call_and_can_be_let_go(tmp_path: Path) ->
     around = TransformersModel(tiny_model(), tiny_tokenizer(), name=loaded.name)
     [third] = ask(around, request(loaded))
     assert first.text == second.text == third.text
+
+
+def test_the_name_holds_what_replies_hang_on_beside_the_files(tmp_path: Path) -> None:
+    place = save_tiny(tmp_path / "tiny")
+    usual = TransformersModel.load(place, dtype="float32").name
+    assert TransformersModel.load(place, dtype="float32", template="chat").name == usual, "what it comes to by itself"
+    assert TransformersModel.load(place, dtype="float32", template="plain").name == f"{usual}+plain"
+    assert TransformersModel.load(place, dtype="bfloat16").name == f"{usual}+bfloat16"
+    assert TransformersModel.load(place, dtype="bfloat16", template="plain").name == f"{usual}+plain+bfloat16"
+    here = TransformersModel.load(place)
+    assert here.name == TransformersModel.load(place, dtype=here.engine.removeprefix("torch ")).name  # type: ignore[arg-type]
+    tiny_tokenizer(None).save_pretrained(place)
+    (place / "chat_template.jinja").unlink(missing_ok=True)
+    names = {TransformersModel.load(place, dtype="float32", template=kind).name for kind in ("auto", "plain")}
+    assert len(names) == 1, "a tokenizer without a template has one format"
+    assert "+" not in names.pop()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("config.json", "chat_template.jinja", "tokenizer_config.json", "tokenizer.json", "vocab.json", "merges.txt"),
+        *("tokenizer.model", "special_tokens_map.json", "added_tokens.json", "generation_config.json", "modeling_x.py"),
+    ],
+)
+def test_the_name_goes_with_every_file_that_decides_replies(tmp_path: Path, file: str) -> None:
+    place = save_tiny(tmp_path / "tiny")
+    before = model_name(place, place)
+    (place / "README.md").write_text("Not one of them.")
+    assert model_name(place, place) == before
+    with (place / file).open("a") as written:
+        written.write(" ")
+    assert model_name(place, place) != before
 
 
 def test_bfloat16_weights_answer_too(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def test_demonstrations_are_turns_of_their_task(tmp_path: Path) -> None:
     file = tmp_path / "shown.jsonl"
     file.write_text(
         '{"question": "q1", "rationale": "r1.", "answer": "A", "task": "csqa"}\n\n'
-        '{"question": "q2", "answer": 7, "task": "sums"}\n{"question": "q3", "answer": "B"}\n'
+        '{"question": "q2", "rationale": "r2.", "answer": 7, "task": "sums"}\r\n'
+        '{"question": "q3", "rationale": "r3.", "answer": 0}\n',
+        encoding="utf-8-sig",
     )
     shown = prompts.read_demonstrations(file)
     turns = prompts.teacher_messages(CANDLE, instruction="", demonstrations=shown)
@@ -40,7 +42,7 @@ def test_demonstrations_are_turns_of_their_task(tmp_path: Path) -> None:
         Message("user", "q1"),
         Message("assistant", "r1. Therefore, the answer is A."),
         Message("user", "q3"),
-        Message("assistant", "Therefore, the answer is B."),
+        Message("assistant", "r3. Therefore, the answer is 0."),
     )
 
 
@@ -52,8 +54,10 @@ def test_a_brace_in_an_answer_is_text() -> None:
 @pytest.mark.parametrize(
     "text, says",
     [
-        ('{"question": "q"}', "line 1"),
-        ("nonsense", "line 1"),
+        ('{"question": "q"}', "line 1: a demonstration without `rationale` and `answer`"),
+        ('{"question": "q", "answer": "2"}', r"line 1: a demonstration without `rationale`\. A row looks like"),
+        ('{"question": "q", "rationale": " ", "answer": "2"}', "without `rationale`"),
+        ("nonsense", r"line 1: not valid JSON \(Expecting value"),
         ("[1]", "line 1"),
         ("", "no demonstrations"),
     ],

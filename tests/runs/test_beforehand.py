@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from counting import write_questions
-from symdistill.errors import ConfigError
+from symdistill.errors import ConfigError, PrerequisiteError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.items import KnowledgeItem, Provenance
 from symdistill.runs.config import parse_config
@@ -148,3 +148,65 @@ def test_a_method_that_is_not_there_is_no_path(tmp_path: Path) -> None:
         assert f"`knowledge: {{name: {name}}}`" in caught.value.fix
     with pytest.raises(ConfigError, match=r"no knowledge base at .*nowhere\.sqlite \(`method\.knowledge`\)"):
         check(tmp_path, method={**GATED, "knowledge": "nowhere.sqlite"})
+
+
+def lengths(place: Path, student: object, limit: int, method: str = "std-cot") -> None:
+    pytest.importorskip("torch")
+    from symdistill.runs.beforehand import check_lengths
+
+    config = {
+        "task": {"path": str(write_questions(place / "q.jsonl", train=4, test=2))},
+        "teacher": {"model": "dataset"},
+        "student": {"model": str(student), "instruction": ""},
+        "method": method,
+        "training": {"max_length": limit},
+    }
+    check_lengths(Workspace(parse_config(config), RunDirectory(place / "run")))
+
+
+def test_questions_that_leave_no_room_for_a_rationale_stop_a_run(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from symdistill.models.chat import prompt_format
+    from symdistill.prompts import student_messages
+    from symdistill.records import Example
+    from tiny import save_tiny, tiny_tokenizer
+
+    student = save_tiny(tmp_path / "tiny")
+    question = "Count 0 and one more thing on table number 0."
+    shortest = len(prompt_format(tiny_tokenizer()).encode_prompt(student_messages(Example("q", question))))
+    lengths(tmp_path, student, shortest + 2)
+    lengths(tmp_path, student, 5, method="zero-shot")
+    with pytest.raises(ConfigError) as caught:
+        lengths(tmp_path, student, shortest + 1)
+    assert f"`training.max_length`, {shortest + 1} tokens: for std-cot the shortest takes {shortest} before" in str(
+        caught.value
+    )
+
+
+def test_a_tokenizer_is_read_only_where_it_may_matter_and_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("symdistill.students.loading.student_tokenizer", lambda student: asked.append(student.model))
+    lengths(tmp_path, "some/model", 2048)
+    assert not asked
+    lengths(tmp_path, "some/model", 5)
+    assert asked == ["some/model"]
+
+
+def test_a_budget_in_dollars_needs_a_price_of_everyone_it_is_for(tmp_path: Path) -> None:
+    priced = {"model": "openai:big", "base_url": "http://127.0.0.1:9/v1", "budget_usd": 1}
+    with pytest.raises(ConfigError, match=r"`teacher\.budget_usd` is set, but the price of openai:big is not known"):
+        check(tmp_path, teacher=priced, method="std-cot")
+    priced["price"] = {"input": 1, "output": 1}
+    check(tmp_path, teacher=priced, method="std-cot")
+    check(tmp_path, teacher=priced, method="nesycd")
+    other = {"name": "nesycd", "analysis": {"model": "openai:other", "price": None}}
+    with pytest.raises(ConfigError, match=r"`method\.analysis\.budget_usd` is set, but the price of openai:other"):
+        check(tmp_path, teacher=priced, method=other)
+
+
+def test_the_package_of_an_optimizer_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(PrerequisiteError, match=r"`training\.optim: adamw_torch_npu_fused` needs the Python module"):
+        check(tmp_path, method="std-cot", training={"optim": "adamw_torch_npu_fused"})
+    check(tmp_path, method="zero-shot", training={"optim": "adamw_torch_npu_fused"})

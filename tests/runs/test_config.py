@@ -11,6 +11,7 @@ import pytest
 
 from symdistill.errors import ConfigError
 from symdistill.runs.config import RunConfig, load_config, parse_config
+from symdistill.runs.validation import Places
 
 WHOLE = """\
 task: {name: gsm8k, path: train.jsonl, eval_path: test.jsonl}
@@ -55,6 +56,8 @@ def test_a_method_can_be_named_in_one_word(tmp_path: Path) -> None:
             r"`training\.learning_rat` in .*line 3\. Did you mean `training\.learning_rate`\?",
         ),
         ("learning_rate: 1\n", r"Did you mean `training\.learning_rate`\?"),
+        ("training: {lr: 1}\n", r"`training\.lr`.*Known here: learning_rate, num_train_epochs, .*"),
+        ("training: {temperature: 1}\n", r"`training\.temperature`.*Did you mean `teacher\.temperature`\?"),
         ("student: {lora: {rank: 8}}\n", r"`student\.lora\.rank`.*(Did you mean|Known here: .*r)"),
         (
             "method: {name: scotdd}\n",
@@ -70,6 +73,8 @@ def test_a_method_can_be_named_in_one_word(tmp_path: Path) -> None:
         ("methods: [scotd, scotd]\n", "Two methods are called `scotd`"),
         ("method: scotd\nmethods: [std-cot]\n", "Both `method` and `methods`"),
         ("- a\n- b\n", "is a list, not a set of keys"),
+        ("", r"config\.yaml is empty\. `symdistill init`"),
+        ("# nothing but a remark\n", r"config\.yaml is empty\. "),
         ("task: {a: [1\n", r"line 2"),
         ("task:\n\tname: x\n", r"line 2"),
     ],
@@ -116,6 +121,11 @@ WRONG_VALUES = [
     ("training: {bf16: maybe}", "`training.bf16` in AT must be true, false or `auto`, not `maybe`."),
     ("training: {bf16: 1}", "`training.bf16` in AT must be true, false or `auto`, not 1."),
     ("training: {lr_scheduler_type: Cosin}", "Did you mean `cosine`?"),
+    ("training: {optim: adamx}", "Did you mean `adamw_torch_fused`?"),
+    ("training: {optim: adamw_bnb_8bits}", "Did you mean `adamw_bnb_8bit`?"),
+    ("training: {optim: galore_adamw}", "`training.optim` in AT must be the name of an optimizer"),
+    ("method: {name: std-cot, training: {optim: xyz}}", "`method.training.optim` in AT must be the name"),
+    ("method: {name: nesycd, general: {optim: Sgd}}", "Did you mean `sgd`?"),
     ("curation: {verify: 1}", "`curation.verify` in AT must be true or false, not 1."),
     ("curation: {verify: maybe}", "`curation.verify` in AT must be true or false, not `maybe`."),
     (
@@ -146,7 +156,21 @@ WRONG_VALUES = [
     ("method: {name: scotd, training: 3}", "`method.training` in AT must be a group of keys, not 3."),
     (
         "method: {name: scotd, training: {max_steps: x}}",
-        "`method.training.max_steps` in AT must be a whole number, not",
+        "`method.training.max_steps` in AT must be a whole number above 0, or -1 for as many as `num_train_epochs` "
+        "makes, not `x`.",
+    ),
+    (
+        "training: {max_steps: 0}",
+        "must be a whole number above 0, or -1 for as many as `num_train_epochs` makes, not 0.",
+    ),
+    ("training: {max_steps: -2}", "or -1 for as many as `num_train_epochs` makes, not -2."),
+    (
+        "evaluation: {self_consistency: 8, temperature: 0}",
+        "`evaluation` in AT: `self_consistency` above 1 at `temperature` 0 would have one reply vote with itself.",
+    ),
+    (
+        "method: {name: kb-student, source: 3}",
+        "`method.source` in AT must be `tree`, `rules` or a group of keys with `name`",
     ),
     ("methods: {name: scotd}", "`methods` in AT must be a list of methods, each a name or a group of keys with `name`"),
     ("methods:", "`methods` in AT is empty; it must be a list of methods"),
@@ -182,6 +206,26 @@ def test_a_missing_file_offers_the_one_beside_it(tmp_path: Path) -> None:
         load_config(tmp_path / "quickstrat.yaml")
 
 
+@pytest.mark.parametrize("name", ["missing.yaml", "labels.yaml"])
+def test_a_missing_file_offers_no_other_one(tmp_path: Path, name: str) -> None:
+    for other in ("neg.yaml", "labels.jsonl"):
+        (tmp_path / other).write_text("")
+    with pytest.raises(ConfigError, match="There is no file") as caught:
+        load_config(tmp_path / name)
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_a_directory_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path)
+    assert str(caught.value) == f"Cannot read {tmp_path}: Is a directory. A configuration is a UTF-8 YAML file."
+
+
+def test_a_file_without_a_method_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"No method is named in .*config\.yaml\. Add `method"):
+        load(tmp_path, "seed: 1\n").build_methods(Places(str(tmp_path / "config.yaml")))
+
+
 def test_overrides_change_single_keys(tmp_path: Path) -> None:
     config = load(
         tmp_path, WHOLE, "training.max_steps=10", "training.learning_rate=1e-3", "student.lora=null",
@@ -213,7 +257,7 @@ def test_overrides_reach_into_lists(tmp_path: Path) -> None:
         ),
         (
             "methods.0.training.max_steps=x",
-            r"`methods\.0\.training\.max_steps` \(override .* must be a whole number, not `x`",
+            r"`methods\.0\.training\.max_steps` \(override .* must be a whole number .*, not `x`",
         ),
         (
             "trainin.max_steps=3",

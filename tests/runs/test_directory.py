@@ -129,3 +129,18 @@ def test_rows_with_odd_line_breaks_read_back(tmp_path: Path) -> None:
     write_text(run.training, '{"a": 1}\nbroken\n')
     with pytest.raises(RunDirectoryError, match="line 2"):
         run.read_rows(run.training)
+
+
+def test_a_damaged_configuration_of_a_run_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("task: {path: q.jsonl}\nmethod: [a\nseed: 1\n")
+    with pytest.raises(RunDirectoryError) as caught:
+        RunDirectory(tmp_path).load_config()
+    assert f"Cannot read {tmp_path / 'config.yaml'}: " in str(caught.value)
+    assert "line 3. Restore it" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
+    (tmp_path / "q.yaml").write_text("seed: 1\n")
+    with pytest.raises(RunDirectoryError, match=r"q\.yaml is not a run directory"):
+        RunDirectory(tmp_path / "q.yaml").load_config()

@@ -98,7 +98,7 @@ def test_extracting_from_texts_and_rationales(call, server: LoopbackServer, tmp_
     row = {"id": "q1", "question": "?", "rationale": "Because of rain the streets are wet.", "answer": "a"}
     (run / "rationales.jsonl").write_text(json.dumps(row))
     code, out = call("extract", config, "--run-dir", run, "--relation", "Causes")
-    assert (code, out[:8]) == (0, "1 texts.")
+    assert (code, out[:7]) == (0, "1 text.")
     assert len(list(store.triples())) == 3
 
 

@@ -126,6 +126,16 @@ def test_overrides_reach_the_grid(write) -> None:
     assert {cell.config.task.fraction for cell in grid.cells if cell.method != "zero-shot"} == {0.25}
 
 
+@pytest.mark.parametrize(
+    "override", ["grid.vary={training.lr: [1]}", "grid.vary={training.max_steps: [0]}", "grid.vary={many.samples: [1]}"]
+)
+def test_a_mistake_in_what_an_override_varies_names_the_override(write, override: str) -> None:
+    text = BASE + "training: {num_train_epochs: 2}\n"
+    key = override.removeprefix("grid.vary={").partition(":")[0]
+    with pytest.raises(ConfigError, match=re.escape(f"`grid.vary.{key}` (override `{override}`)")):
+        load(write(text), override)
+
+
 def test_anchors_do_not_carry_a_seed_where_it_does_not_belong(write) -> None:
     """YAML makes one object of an anchor and its aliases; setting `training.seed` must not reach the alias."""
     text = BASE.replace("methods:", "training: &t {max_steps: 2}\nmethods:").replace(
@@ -176,6 +186,18 @@ def test_anchors_do_not_carry_a_seed_where_it_does_not_belong(write) -> None:
         (
             ("[0, 1]", "[0]\n  vary: {teacher.samples: [0]}"),
             r"`grid\.vary\.teacher\.samples`.*line 11 must be .*above 0",
+        ),
+        (
+            ("[0, 1]", "[0]\n  vary: {training.lr: [1, 2]}"),
+            r"Unknown key `grid\.vary\.training\.lr` in .*, line 11\. Known here: learning_rate, num_train_epochs, ",
+        ),
+        (
+            ("[0, 1]", "[0]\n  vary: {many.training.lr: [1, 2]}"),
+            r"Unknown key `grid\.vary\.many\.training\.lr` in .*, line 11\. Known here: learning_rate, ",
+        ),
+        (
+            ("[0, 1]", "[0]\n  vary: {training.learn_rate: [1, 2]}"),
+            r"Unknown key `grid\.vary\.training\.learn_rate`.* Did you mean `grid\.vary\.training\.learning_rate`\?",
         ),
         (("[0, 1]", "[0]\n  vary: {training.seed: [1, 2]}"), r"`grid\.vary\.training\.seed`.*Use `grid\.seeds`"),
         (

@@ -73,6 +73,7 @@ def test_an_edited_file_is_kept_and_trained_on_until_curate_writes_it_anew(tmp_p
     file = run / "rationales.jsonl"
     written = file.read_text()
     assert (examples(run), len(written.splitlines())) == (6, 6)
+    assert [note for note in notes.said if "scotd, smoke check on training questions: 4 of 4 replies" in note]
     assert not [note for note in notes.said if KEPT in note]
 
     row = json.loads(written.splitlines()[0]) | {"rationale": rationale(0, "By hand: ")}
@@ -121,6 +122,16 @@ def test_a_bad_line_is_an_error_with_its_file_and_nothing_is_trained(
     assert says in str(caught.value)
     assert "held" in says or f"{file}, line 3" in str(caught.value)
     assert not (run / "student").exists()
+
+
+def test_an_emptied_file_is_named(tmp_path: Path, config: RunConfig) -> None:
+    run = tmp_path / "run"
+    with workspace(config, run) as work:
+        sample_teacher(work)
+        curate_replies(work)
+    (run / "rationales.jsonl").write_text("")
+    with pytest.raises(DataError, match=r"nothing to learn from: rationales\.jsonl in the run directory holds nothing"):
+        run_all(config, run)
 
 
 def open_question(number: int, vocabulary: int, wrong: int = 0) -> dict[str, Any]:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from symdistill.errors import DataError
 from symdistill.knowledge.items import KnowledgeItem
 from symdistill.methods.base import Reply
 from symdistill.records import Example
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import parse_config
-from symdistill.runs.judging import items_shown
+from symdistill.runs.directory import RunDirectory
+from symdistill.runs.judging import held_out, items_shown
 from symdistill.runs.pipeline import run_all
+from symdistill.runs.workspace import Workspace
 
 pytest.importorskip("torch")
 
@@ -26,6 +29,22 @@ NESYCD = {"name": "nesycd", "dev_fraction": 0.25}
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("tiny") / "student")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"question": "1 + 1?", "answer": "2"}],
+        [{"question": "1 + 1?", "answer": "2", "split": "train"}, {"question": "2 + 1?", "split": "test"}],
+    ],
+    ids=["none held out", "none labelled"],
+)
+def test_without_a_question_to_check_against_the_way_out_fits(tmp_path: Path, rows: list[dict[str, str]]) -> None:
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = parse_config({"task": {"path": str(tmp_path / "q.jsonl")}, "method": "zero-shot"})
+    with pytest.raises(DataError) as caught:
+        held_out(Workspace(config, RunDirectory(tmp_path / "run")))
+    assert str(caught.value).startswith("There is no held-out question with an answer to check against. Give two label")
 
 
 def test_an_item_counts_once_a_question_whatever_the_decoding() -> None:

@@ -286,7 +286,7 @@ def test_invented_texts_are_drawn_from_seeds_and_from_what_was_kept(
         (
             {"multilevel": {"audit": {"by": "model", "question": "?", "auditor": {**SERVED, "budget_usd": 1.0}}}},
             ConfigError,
-            "`multilevel.audit.auditor` has a `budget_usd`",
+            "`multilevel.audit.auditor.budget_usd` is set, but the price",
         ),
         ({"evaluation": {"teacher": True}, "teacher": SERVED}, ConfigError, "`evaluation.teacher` has no meaning"),
         ({"multilevel": {"epsilon": 1}}, ConfigError, r"Unknown key `multilevel.epsilon`.*`multilevel.stop.epsilon`"),

@@ -113,7 +113,7 @@ def test_a_path_meant_from_another_working_directory_is_named(
     sample(Path("conf/c.yaml"), Path("run"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        RunDirectoryError, match=r"There is no data/q\.jsonl \(`task\.path`\).*use project/run/config\.yaml"
+        RunDirectoryError, match=r"There is no project/conf/data/q\.jsonl \(`task\.path`\).*use project"
     ):
         sample(Path("project/conf/c.yaml"), Path("project/run"))
     assert curate(Path("project/run/config.yaml"), Path("project/run")) == 4
@@ -235,6 +235,18 @@ def test_a_path_that_is_nowhere_is_named_as_written_with_the_nearest(
     assert (
         str(caught.value) == f"There is no file {folder / 'qestions.jsonl'}. Did you mean {folder / 'questions.jsonl'}?"
     )
+
+
+def test_a_path_of_which_not_even_the_folder_is_there_is_looked_for_beside_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("conf").mkdir()
+    text = "task: {path: data/q.jsonl}\nstudent: {model: some/student}\n"
+    found = load(tmp_path / "conf", text)
+    assert found.task.path == tmp_path / "conf" / "data" / "q.jsonl"
+    assert found.student.model == "some/student", "what may be a name on the hub stays one"
+    assert load(tmp_path / "conf", text, "task.path=data/q.jsonl").task.path == Path("data/q.jsonl")
 
 
 def test_a_home_directory_may_be_written_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

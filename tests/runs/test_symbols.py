@@ -89,7 +89,7 @@ def test_who_may_see_gold_labels_is_a_matter_of_the_methods_and_of_a_key(
     settings = configuration(tmp_path, tiny, methods=[{"name": "tree", "labels": labels}])
     settings["features"] |= features
     with taught() as model, workspace(parse_config(settings), tmp_path / "run") as work:
-        shown = shown_for_questions(feature_requests(work, model))
+        shown = shown_for_questions(feature_requests(work, model)[0])
     assert shown
     assert any("→ positive" in text for text in shown) == told
 

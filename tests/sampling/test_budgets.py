@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scripted import PRICE, SAMPLING, bound_usd, failing, reply, sampled, wanted
 from symdistill.errors import BudgetExhausted, CallFailed, ConfigError
 from symdistill.models import Capacity, Price, ScriptedModel, byte_bound
+from symdistill.models.openai_replies import completions_from
 from symdistill.records import Completion
 from symdistill.sampling import Budget, CallLimits, ResponseStore, Sampler
 
@@ -96,6 +98,31 @@ def test_a_reply_without_token_counts_is_booked_at_its_upper_bound(store):
     assert outcome.tokens == store.spending("run").tokens == most
     assert outcome.completions[request.key].cost_usd == pytest.approx(bound_usd(request))
     assert outcome.completions[request.key].completion_tokens == 0
+
+
+@pytest.mark.parametrize("budget", [Budget(), Budget(usd=1.0)])
+def test_a_reply_that_another_run_stored_first_is_booked_all_the_same(store, budget):
+    def overtaken(request):
+        store.add([(request, reply(request))], "faster")
+        return reply(request)
+
+    outcome, _ = sampled(store, overtaken, price=PRICE, budget=budget)
+    spent = store.spending("run")
+    assert (outcome.bought, outcome.tokens) == (8, 120)
+    assert (spent.tokens, spent.calls) == (120, 0)
+    assert spent.usd == pytest.approx(8 * 20 / 1e6)
+    assert store.spending("faster").calls == 8
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 9}, {"prompt_tokens": 2**64, "completion_tokens": 1}])
+def test_a_server_that_does_not_count_is_booked_at_the_upper_bound(store, usage):
+    choices = [{"message": {"content": "1 2 3 4 5 6 7 8 9"}, "finish_reason": "stop"}]
+    body = json.dumps({"choices": choices, "usage": usage}).encode()
+    requests = wanted()
+    outcome, _ = sampled(store, lambda r: completions_from(body, [r], 0.1)[0], requests, price=PRICE)
+    most = sum(byte_bound(r) + SAMPLING.max_tokens for r in requests)
+    assert outcome.tokens == store.spending("run").tokens == most
+    assert store.spending("run").usd == pytest.approx(sum(map(bound_usd, requests)))
 
 
 def test_calls_too_large_for_the_rest_of_a_budget_are_cut_in_pieces(store):

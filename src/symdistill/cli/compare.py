@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from symdistill.cli.grid_display import GridDisplay
+from symdistill.cli.options import check_ending
 from symdistill.cli.tables import show_price, show_table
 from symdistill.errors import ConfigError
 from symdistill.evaluation.grid_tables import (
@@ -75,6 +76,8 @@ def _run(
     from symdistill.runs.grid import load_grid
     from symdistill.runs.grid_pipeline import run_grid
 
+    if output is not None:
+        check_ending(output, folder=True)
     changes = [*overrides, *([f"grid.baseline={baseline}"] if baseline else [])]
     grid = load_grid(config, changes, output or default_run_directory(config))
     with GridDisplay() as display:
@@ -107,7 +110,7 @@ def _show_plan(grid: Grid, display: GridDisplay) -> None:
 def _join(paths: list[Path], output: Path | None, baseline: str | None) -> None:
     """Compare what is finished."""
     from symdistill.runs.grid_directory import is_grid
-    from symdistill.runs.grid_pipeline import join
+    from symdistill.runs.grid_pipeline import FORMS, join
     from symdistill.runs.joining import family_of_all, join_family
 
     if family_of_all(paths) is not None:
@@ -115,6 +118,8 @@ def _join(paths: list[Path], output: Path | None, baseline: str | None) -> None:
             raise ConfigError("--output and --baseline are about runs of methods.", "Leave them out.")
         show_table(join_family(paths))
         return
+    if output is not None:
+        check_ending(output, *FORMS, folder=True)
     alone = paths[0] if len(paths) == 1 and is_grid(paths[0]) else None
     _show(join(paths, output or alone, baseline=baseline))
 

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from symdistill.cli.bases import BASE
 from symdistill.cli.display import Display
-from symdistill.cli.options import Config, Overrides, RunDir
+from symdistill.cli.options import Config, Overrides, RunDir, existing
 from symdistill.cli.tables import show_metrics
 from symdistill.errors import ConfigError
 from symdistill.runs.config import load_config
@@ -52,11 +53,7 @@ def _added(
         if gate is not None or threshold is not None:
             raise ConfigError("--gate and --threshold are about --knowledge.", "Add --knowledge KNOWLEDGE.SQLITE.")
         return None
-    path = base_at(knowledge)
-    if not path.exists():
-        raise ConfigError(
-            f"There is no knowledge base at {path}.", "Name a knowledge.sqlite or the run directory that holds one."
-        )
+    path = existing(base_at(knowledge), "knowledge base", BASE)
     if threshold is not None and gate not in (None, "confidence"):
         raise ConfigError(f"--threshold has no meaning with --gate {gate}.", "Leave one of them out.")
     return AddedKnowledge(path, gate or "confidence", threshold)

@@ -15,10 +15,11 @@ from symdistill.cli.building import build
 from symdistill.cli.display import one_line, visible
 from symdistill.cli.editing import edited_in_editor
 from symdistill.cli.knowledge_text import describe, origins, replies
-from symdistill.cli.options import who
+from symdistill.cli.options import check_ending, who
 from symdistill.cli.reviewing import IN_REVIEW, review_one_by_one
 from symdistill.cli.tidying import prune, refine
 from symdistill.errors import ConfigError, DamagedStore
+from symdistill.evaluation.figures import counted
 from symdistill.knowledge.base import Change, KnowledgeBase
 from symdistill.knowledge.exchange import Written, export_damaged, export_jsonl, import_jsonl
 from symdistill.knowledge.folders import export_folder, files_of_items, import_folder
@@ -179,13 +180,16 @@ def stats(base: Base) -> None:
     """Count items by status, kind, task and flag, versions and measurements."""
     with open_base(base) as opened:
         found = opened.stats()
-    typer.echo(f"{found.items:,} items in {found.versions:,} versions, {found.uses:,} uses, {found.bytes / 1e6:.1f} MB")
+    typer.echo(
+        f"{counted(found.items, 'item')} in {counted(found.versions, 'version')}, {counted(found.uses, 'use')}, "
+        f"{found.bytes / 1e6:.1f} MB"
+    )
     groups = {"status": found.statuses, "kind": found.kinds, "task": found.tasks, "flag": found.flags}
     for name, counts in groups.items():
         for value, count in counts.items():
             typer.echo(f"  {name:<7} {one_line(value, 60):<40} {count:>7,}")
     if found.unreadable:
-        typer.echo(f"  {found.unreadable:,} items cannot be read.")
+        typer.echo(f"  {counted(found.unreadable, 'item')} cannot be read.")
 
 
 @app.command("export")
@@ -204,8 +208,9 @@ def export(
 
     Of a damaged base, the JSONL file holds what can still be read, and what was lost is named.
     """
-    if target.exists() and not (target.is_dir() or _is_jsonl(target)):
+    if target.is_file() and not _is_jsonl(target):
         raise ConfigError(f"{target} is a file.", "Name a folder, or a file that ends in .jsonl or .jsonl.gz.")
+    check_ending(target, ".jsonl", ".jsonl.gz", folder=True)
     left_out: list[str] = []
     try:
         with open_base(base, left_out.append) as opened:
@@ -215,7 +220,9 @@ def export(
                 _say_written(export_jsonl(opened, target, items=ids, history=not latest, note=note), target)
             else:
                 written = export_folder(opened, target, items, measured_lifts(opened))
-                typer.echo(f"Wrote {written.written:,} files to {target}; {written.unchanged:,} were up to date.")
+                typer.echo(
+                    f"Wrote {counted(written.written, 'file')} to {target}; {written.unchanged:,} were up to date."
+                )
                 left_out += written.kept
     except DamagedStore as damage:
         if not _is_jsonl(target) or status or kind or task or latest:
@@ -227,7 +234,10 @@ def export(
 
 
 def _say_written(done: Written, target: Path) -> None:
-    typer.echo(f"Wrote {done.items:,} items in {done.versions:,} versions and {done.uses:,} uses to {target}.")
+    typer.echo(
+        f"Wrote {counted(done.items, 'item')} in {counted(done.versions, 'version')} and {counted(done.uses, 'use')} "
+        f"to {target}."
+    )
 
 
 @app.command("import")
@@ -250,12 +260,12 @@ def import_(
     if _is_jsonl(source):
         merged = import_jsonl(file, source)
         typer.echo(
-            f"{len(merged.added):,} items added, {len(merged.updated):,} brought up to date, {merged.unchanged:,} "
-            f"unchanged, {merged.uses:,} uses added."
+            f"{counted(len(merged.added), 'item')} added, {len(merged.updated):,} brought up to date, "
+            f"{merged.unchanged:,} unchanged, {counted(merged.uses, 'use')} added."
         )
         _say_new(file, new)
         if merged.foreign_uses:
-            say(f"{merged.foreign_uses:,} uses were left out: they were measured with a text that is not in {file}.")
+            say(f"{counted(merged.foreign_uses, 'use')} left out, measured with a text that is not in {file}.")
         complain(
             [
                 f"Conflict: {c.item_id} is at version {c.ours} here and at version {c.theirs} in {source}, and they do "
@@ -266,7 +276,10 @@ def import_(
         return
     with KnowledgeBase(file, report=say) as opened:
         done = import_folder(opened, source, by=who(by), note=note)
-    typer.echo(f"{len(done.added):,} items added, {len(done.edited):,} edited, {done.unchanged:,} files unchanged.")
+    typer.echo(
+        f"{counted(len(done.added), 'item')} added, {len(done.edited):,} edited, "
+        f"{counted(done.unchanged, 'file')} unchanged."
+    )
     _say_new(file, new)
     if done.added or done.edited:
         typer.echo(f"To look for duplicates, leaks and contradictions: symdistill knowledge refine {_quoted(base)}")

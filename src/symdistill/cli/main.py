@@ -26,6 +26,7 @@ from symdistill.cli import (
     trees,
     triples,
 )
+from symdistill.cli.usage import explained
 from symdistill.errors import Interrupted, SymdistillError
 
 app = typer.Typer(
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
             _say(f"{error.message} Continue: {_again(words)}" if isinstance(error, Interrupted) else str(error))
         sys.exit(error.exit_code)
     except typer.TyperException as error:
-        _say(f"{error.format_message()} See `symdistill --help`.")
+        _say(explained(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,6 +12,7 @@ from symdistill.cli.options import Config, Overrides, RunDir
 from symdistill.cli.symbols import explained_labels, known_table, table_of
 from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.edits import edit_lines, rule_edits
+from symdistill.evaluation.figures import counted
 from symdistill.evaluation.interpretability import (
     edit_response,
     interpretability,
@@ -37,6 +38,7 @@ from symdistill.knowledge.triples.exchange import read_triples
 from symdistill.runs.config import load_config
 from symdistill.runs.directory import default_run_directory
 from symdistill.runs.featuring import find_rules, outcome_line, tree_files
+from symdistill.runs.validation import closest
 from symdistill.runs.workspace import workspace
 
 app = typer.Typer(help="Learn, propose, simplify, evaluate and export rules.", no_args_is_help=True)
@@ -64,7 +66,9 @@ def learn(
     simpler = pruned(learn_rules(train, names_of(rows), questions, settings, seed=seed), train)
     write_rules(out, simpler.rules)
     _show(simpler.rules)
-    typer.echo(f"{len(simpler.rules.rules):,} rules in {out}, measured on {len(train):,} training inputs.")
+    typer.echo(
+        f"{counted(len(simpler.rules.rules), 'rule')} in {out}, measured on {counted(len(train), 'training input')}."
+    )
 
 
 @app.command("propose")
@@ -90,7 +94,7 @@ def propose(
     target = out or files.proposed
     write_rules(target, rules)
     _show(rules)
-    typer.echo(f"{len(rules.rules):,} rules in {target}   {outcome_line(proposals)}")
+    typer.echo(f"{counted(len(rules.rules), 'rule')} in {target}   {outcome_line(proposals)}")
 
 
 @app.command("show")
@@ -114,7 +118,7 @@ def simplify(
     write_rules(out, simpler.rules)
     for line in simpler.removed:
         typer.echo(f"- {visible(line)}")
-    typer.echo(f"{len(found.rules):,} rules became {len(simpler.rules.rules):,}, in {out}.")
+    typer.echo(f"{counted(len(found.rules), 'rule')} became {len(simpler.rules.rules):,}, in {out}.")
 
 
 @app.command("evaluate")
@@ -160,7 +164,7 @@ def measure(
     if out is not None:
         write_rules(out, found)
     _show(found)
-    typer.echo(f"Measured on {len(facts):,} facts.")
+    typer.echo(f"Measured on {counted(len(facts), 'fact')}.")
 
 
 @app.command("explain")
@@ -189,6 +193,11 @@ def edit(
 ) -> None:
     """Change what one rule concludes; all else stays."""
     edited = _edited(rules, rule, label)
+    known = _labels(read_rules(rules))
+    if label not in known:
+        meant = closest(label, known)
+        way = f" Did you mean {meant}?" if meant else ""
+        typer.echo(visible(f"No other rule concludes {label}; these are known: {', '.join(known)}.{way}"), err=True)
     write_rules(out, edited)
     _show(edited)
 
@@ -242,7 +251,7 @@ def export(
         return
     else:
         raise ConfigError(f"`{out.suffix}` is no form of rules.", "End the name in .txt, .jsonl, .lp, .pl or .sqlite.")
-    typer.echo(f"{len(found.rules):,} rules in {out}.")
+    typer.echo(f"{counted(len(found.rules), 'rule')} in {out}.")
 
 
 def _rows(table: Path, split: str) -> list[Observation]:
@@ -262,6 +271,12 @@ def _edited(path: Path, rule: str, label: str) -> RuleSet:
         raise DataError(
             f"{path} has no rule {rule!r} that decides.", "Name an `id` of a rule about the target."
         ) from None
+
+
+def _labels(rules: RuleSet) -> list[str]:
+    """What the rules conclude about an input, their default included."""
+    found = {str(rule.head.terms[-1]) for rule in rules.rules if rule.head.predicate == rules.target}
+    return sorted(found | ({rules.default} if rules.default is not None else set()))
 
 
 def _show(rules: RuleSet) -> None:

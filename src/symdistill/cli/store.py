@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from symdistill.cli.options import existing
 from symdistill.errors import ConfigError, StoreError
+from symdistill.evaluation.figures import counted, dollars
 from symdistill.sampling import exchange
 from symdistill.sampling.store import ResponseStore
 
@@ -21,10 +23,7 @@ def _file(path: Path) -> Path:
 
 
 def _open(path: Path) -> ResponseStore:
-    file = _file(path)
-    if not file.exists():
-        raise ConfigError(f"There is no store at {file}.", "Name a store.sqlite or the run directory that holds one.")
-    return ResponseStore(file)
+    return ResponseStore(existing(path, "store", "store.sqlite"))
 
 
 @app.command("export")
@@ -39,14 +38,16 @@ def export(
         raise ConfigError(f"{target} is a directory.", "Name a .jsonl or .jsonl.gz file to write.")
     with _open(store) as opened:
         written = exchange.export_store(opened, target, model=model, note=note)
-    typer.echo(f"Wrote {written.replies:,} replies and {written.failures:,} failures to {target}.")
+    typer.echo(
+        f"Wrote {counted(written.replies, 'reply', 'replies')} and {counted(written.failures, 'failure')} to {target}."
+    )
 
 
 @app.command("import")
 def import_(store: Store, source: Annotated[Path, typer.Argument(help="A file that `store export` wrote.")]) -> None:
     """Add a file's replies to a store; those it has already stay as they are."""
     read = exchange.import_recording(_file(store), source)
-    typer.echo(f"Added {read.replies:,} replies to {store}; {read.repeated:,} were there already.")
+    typer.echo(f"Added {counted(read.replies, 'reply', 'replies')} to {store}; {read.repeated:,} were there already.")
 
 
 @app.command("stats")
@@ -54,11 +55,15 @@ def stats(store: Store) -> None:
     """Count replies, failures, tokens and dollars by model."""
     with _open(store) as opened:
         found = opened.stats()
-    typer.echo(f"{found.replies:,} replies to {found.prompts:,} prompts, {found.bytes / 1e6:.1f} MB")
+    typer.echo(
+        f"{counted(found.replies, 'reply', 'replies')} to {counted(found.prompts, 'prompt')}, "
+        f"{found.bytes / 1e6:.1f} MB"
+    )
     for model in found.models:
         typer.echo(
-            f"  {model.model}: {model.replies:,} replies, {model.prompt_tokens:,} prompt tokens, "
-            f"{model.completion_tokens:,} generated tokens, ${model.cost_usd:.4f}"
+            f"  {model.model}: {counted(model.replies, 'reply', 'replies')}, {model.prompt_tokens:,} prompt tokens, "
+            f"{model.completion_tokens:,} generated tokens, "
+            f"{dollars(model.cost_usd) if model.cost_usd else 'no price recorded'}"
         )
     for kind, count in found.failures.items():
         typer.echo(f"  without an answer, {kind}: {count:,}")
@@ -76,4 +81,4 @@ def verify(store: Store) -> None:
             f"{len(found.problems)} problems in {store}.",
             "Export what is sound with `symdistill store export` and import it into a new store.",
         )
-    typer.echo(f"{found.checked:,} rows, every one stored under the key of its content.")
+    typer.echo(f"{counted(found.checked, 'row')}, every one stored under the key of its content.")

@@ -13,6 +13,7 @@ import typer
 from symdistill.cli.bases import Base, By, measured_lifts, open_base, show_lines
 from symdistill.cli.display import one_line
 from symdistill.cli.options import who
+from symdistill.evaluation.figures import counted
 from symdistill.knowledge.base import Change
 from symdistill.knowledge.items import KnowledgeItem
 from symdistill.knowledge.markdown import count_text, lift_text
@@ -132,7 +133,7 @@ def prune(
             enough = sum(lift.uses >= min_uses for lift in measured.values())
             typer.echo(
                 f"Nothing to retire: of {len(active):,} active items, {enough:,} {'was' if enough == 1 else 'were'} "
-                f"measured on {min_uses:,} questions or more, and none of these has a lift "
+                f"measured on {counted(min_uses, 'question')} or more, and none of these has a lift "
                 f"{'' if by_estimate else 'surely '}below {min_lift:g}."
             )
             return

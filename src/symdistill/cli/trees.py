@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from symdistill.cli.display import Display, one_line, visible
-from symdistill.cli.options import Config, Overrides, RunDir
+from symdistill.cli.options import Config, Overrides, RunDir, check_ending
 from symdistill.cli.symbols import explained_labels, known_table, table_of
 from symdistill.cli.tables import show_price
 from symdistill.errors import DataError
 from symdistill.evaluation.edits import edit_lines, rule_edits
+from symdistill.evaluation.figures import counted
 from symdistill.evaluation.interpretability import interpretability, measure_lines, shuffled_control
 from symdistill.evaluation.report import write_page
 from symdistill.evaluation.report_symbolic import SymbolicSummary, agreements, render_symbolic, rules_in_words
@@ -35,7 +36,7 @@ from symdistill.runs.featuring import (
     price_questions,
     tree_files,
 )
-from symdistill.runs.workspace import workspace
+from symdistill.runs.workspace import look_at, workspace
 
 app = typer.Typer(help="Find features, have them answered, fit a tree and read it.", no_args_is_help=True)
 
@@ -63,14 +64,15 @@ def questions(
     loaded = load_config(config, overrides or ())
     directory = run_dir or default_run_directory(config)
     settings = QuestionSettings(requests=requests, count=count, most=most, show_answers=show_answers)
+    if dry_run:
+        with look_at(loaded, directory, Display()) as look:
+            show_price(price_questions(look, settings))
+        return
     with workspace(loaded, directory, Display(), needs_method=False) as work:
-        if dry_run:
-            show_price(price_questions(work, settings))
-            return
         found, proposals = find_questions(work, settings)
     for name, question in found.items():
         typer.echo(f" {name}: {one_line(question, 160)}")
-    typer.echo(f"{len(found):,} questions in {tree_files(directory).questions}   {outcome_line(proposals)}")
+    typer.echo(f"{counted(len(found), 'question')} in {tree_files(directory).questions}   {outcome_line(proposals)}")
 
 
 @app.command("annotate")
@@ -95,10 +97,11 @@ def annotate(
     loaded = load_config(config, overrides or ())
     directory = run_dir or default_run_directory(config)
     settings = AnswerSettings(per_request=per_request, again=again)
+    if dry_run:
+        with look_at(loaded, directory, Display()) as look:
+            show_price(price_answers(look, settings, limit=limit, answered_by=by))
+        return
     with workspace(loaded, directory, Display(), needs_method=False) as work:
-        if dry_run:
-            show_price(price_answers(work, settings, limit=limit, answered_by=by))
-            return
         screening = ScreeningSettings(least_kappa=least_kappa)
         table, noise, kept = ask_questions(work, settings, screening, limit=limit, answered_by=by)
     for one in noise:
@@ -110,7 +113,8 @@ def annotate(
         verdict = f"dropped, {reason}" if reason else "kept"
         typer.echo(f" {one.name:<32} yes {one.yes:>4.0%}  answered {one.answered:>4.0%}  {agreement:<15}  {verdict}")
     typer.echo(
-        f"{len(table):,} inputs with {len(kept.kept):,} of {len(noise):,} features in {tree_files(directory).table}."
+        f"{counted(len(table), 'input')} with {len(kept.kept):,} of {len(noise):,} features in "
+        f"{tree_files(directory).table}."
     )
 
 
@@ -149,7 +153,7 @@ def fit(
         found = _summary(tree, in_split(rows, split), said, seed, split)
         measures[split] = found.as_json()
         pages.append(found)
-        typer.echo(f"{split}: {len(in_split(rows, split)):,} inputs")
+        typer.echo(f"{split}: {counted(len(in_split(rows, split)), 'input')}")
         typer.echo("\n".join(f" {line}" for line in [*measure_lines(found.measures), *edit_lines(found.edits)]))
     write_json(files.measures, measures)
     write_page(render_symbolic(pages, "How well the tree explains"), files.page, "Name another folder with --out.")
@@ -170,6 +174,7 @@ def draw(
     title: Annotated[str, typer.Option(help="Its title.")] = "Decision tree",
 ) -> None:
     """Draw a tree as an SVG file."""
+    check_ending(out, ".svg")
     write_whole(out, tree_document(read_tree(tree), title))
     typer.echo(f"Drawing {out}")
 
@@ -204,7 +209,7 @@ def _summary(
     against = {"the labels": gold} if said is None else {"the model": said}
     control = shuffled_control(decisions, gold if said is None else said, seed=seed)
     return SymbolicSummary(
-        method=f"{split}: {len(rows):,} inputs",
+        method=f"{split}: {counted(len(rows), 'input')}",
         kind="a tree",
         labels="table" if said is None else "model",
         kept=names_of(rows),

@@ -23,6 +23,7 @@ from symdistill.cli.triples_options import (
     Seconds,
     Seed,
     Source,
+    existing_graph,
     found_graph,
     graph_directory,
 )
@@ -30,6 +31,7 @@ from symdistill.cli.triples_query import query
 from symdistill.cli.triples_review import decide_by_options, review_on_terminal
 from symdistill.cli.triples_text import figures_text, graph_text, validation_text
 from symdistill.errors import ConfigError, DataError
+from symdistill.evaluation.figures import counted
 from symdistill.knowledge.bounded import Bounds
 from symdistill.knowledge.triples import Batch, Contents, Schema, load_schema, read_triples, write_triples
 from symdistill.knowledge.triples.duplicates import NEAR, deduplicate
@@ -71,11 +73,11 @@ def import_(
             triples = [t for t in triples if t.id in kept]
         done = store.add(triples, read.batches)
         notes = [
-            f"{done.new:,} new triples from {file.name}",
+            f"{counted(done.new, 'new triple')} from {file.name}",
             *([f"{done.rescored:,} with another confidence"] if done.rescored else []),
             *([f"{done.unchanged:,} were there"] if done.unchanged else []),
-            *([f"{repeated:,} duplicates left out"] if repeated else []),
-            *([f"{read.nothing:,} tails said that there is none"] if read.nothing else []),
+            *([f"{counted(repeated, 'duplicate')} left out"] if repeated else []),
+            *([f"{counted(read.nothing, 'tail')} said that there is none"] if read.nothing else []),
         ]
         typer.echo("; ".join(notes) + ".")
 
@@ -116,7 +118,7 @@ def export(
         typer.echo(f"Wrote the provenance of {len(wanted):,} triples to {target}.")
         return
     count = write_triples(target, wanted, contents.batches)
-    typer.echo(f"Wrote {count:,} triples to {target}; {len(contents.triples) - count:,} were left out.")
+    typer.echo(f"Wrote {counted(count, 'triple')} to {target}; {len(contents.triples) - count:,} were left out.")
 
 
 app.command("query")(query)
@@ -141,13 +143,13 @@ def validate_(
     typer.echo(validation_text(found, contents.triples, most))
     if report is not None:
         _write_findings(report, found)
-        typer.echo(f"Wrote {len(found.findings):,} findings to {report}.")
+        typer.echo(f"Wrote {counted(len(found.findings), 'finding')} to {report}.")
     if keep is not None:
         if found.consistent is None:
             raise DataError("There is no consistent subset to write.", "Allow more --seconds or --memory.")
         kept = [t for t in contents.triples if t.id in found.consistent]
         write_triples(keep, kept, contents.batches)
-        typer.echo(f"Wrote {len(kept):,} consistent triples to {keep}.")
+        typer.echo(f"Wrote {counted(len(kept), 'consistent triple')} to {keep}.")
 
 
 @app.command("review")
@@ -166,7 +168,7 @@ def review(
 
     One by one on a terminal; elsewhere the queue is listed, and --accept, --reject and --unsure decide.
     """
-    store = _existing(graph)
+    store = existing_graph(graph)
     reviewer = who(by)
     contents, decisions = store.contents(), store.decisions()
     found = _validated(contents, store.schema, None, near=None, bounds=Bounds())
@@ -244,7 +246,7 @@ def split(
     for name, triples in sides.items():
         write_triples(folder / f"{name}.jsonl", triples, contents.batches)
         heads = len({t.fact[0] for t in triples})
-        typer.echo(f"{folder / name}.jsonl: {len(triples):,} triples of {heads:,} heads.")
+        typer.echo(f"{folder / name}.jsonl: {counted(len(triples), 'triple')} of {counted(heads, 'head')}.")
 
 
 @app.command("schema")
@@ -253,15 +255,10 @@ def schema_(name: Annotated[str, typer.Argument(help="A schema that ships, or a 
     typer.echo(load_schema(name).text.rstrip("\n"))
 
 
-def _existing(path: Path) -> TripleStore:
-    return TripleStore(graph_directory(path), create=False)
-
-
 def _open(source: Path, schema: str | None = None) -> tuple[Contents, Schema, TripleStore | None]:
-    directory = found_graph(source)
-    if directory is None:
+    store = found_graph(source)
+    if store is None:
         return read_triples(source), load_schema(schema or "atomic"), None
-    store = TripleStore(directory, create=False)
     return store.contents(), load_schema(schema) if schema else store.schema, store
 
 

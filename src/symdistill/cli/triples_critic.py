@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from symdistill.cli.triples_options import Graph, SchemaName, Seed, graph_directory
+from symdistill.cli.triples_options import Graph, SchemaName, Seed, existing_graph, graph_directory
 from symdistill.errors import ConfigError
 from symdistill.evaluation.report_critic import critic_text
 from symdistill.knowledge.triples import Triple, load_schema
 from symdistill.knowledge.triples.schema import Schema
-from symdistill.knowledge.triples.store import TripleStore
 from symdistill.runs.critics import score_triples, train_critic
 from symdistill.runs.validation import validated
 from symdistill.students.settings import StudentSettings
@@ -46,7 +45,7 @@ def critic(
         raise ConfigError("--student is about --features student or likelihood.", "Leave it out, or add the other.")
     given = {"features": features, "layers": layers, "recall": recall, "threshold": threshold}
     settings = validated(CriticSettings, given)
-    store = TripleStore(graph_directory(graph), create=False)
+    store = existing_graph(graph)
     own = load_schema(schema) if schema else store.schema
     triples = list(store.triples())
     known = read_triple_labels(labels, own) if labels else labels_of_decisions(triples, store.decisions(), own)

@@ -13,6 +13,7 @@ from symdistill.cli.options import Config, Overrides, RunDir
 from symdistill.cli.tables import show_price
 from symdistill.cli.triples_options import DryRun, SchemaName
 from symdistill.cli.triples_text import outcome_text
+from symdistill.evaluation.figures import counted
 from symdistill.knowledge.triples import load_schema
 from symdistill.runs.config import load_config
 from symdistill.runs.directory import default_run_directory
@@ -27,7 +28,7 @@ from symdistill.runs.graphs import (
     read_heads,
     read_texts,
 )
-from symdistill.runs.workspace import Workspace, workspace
+from symdistill.runs.workspace import Workspace, look_at, workspace
 
 
 def generate_triples(
@@ -44,13 +45,13 @@ def generate_triples(
 ) -> None:
     """Have the teacher write triples: heads, then tails in each relation; they go into the run's graph."""
     wanted = Wanted(read_heads(heads) if heads else (), new_heads, tuple(relation or ()), tails, samples)
-    with _work(config, overrides, run_dir) as work:
+    with _work(config, overrides, run_dir, look=dry_run) as work:
         if dry_run:
             show_price(price_generation(work, load_schema(schema or "atomic"), wanted))
             return
         store = graph_of(work, load_schema(schema) if schema else None)
         outcome = generate(work, store, wanted)
-    typer.echo(f"{len(outcome.heads):,} heads. {outcome_text(outcome, store.path)}")
+    typer.echo(f"{counted(len(outcome.heads), 'head')}. {outcome_text(outcome, store.path)}")
 
 
 def extract_triples(
@@ -66,7 +67,7 @@ def extract_triples(
     dry_run: DryRun = False,
 ) -> None:
     """Have the teacher take triples out of texts, or of the run's rationales; they go into the run's graph."""
-    with _work(config, overrides, run_dir) as work:
+    with _work(config, overrides, run_dir, look=dry_run) as work:
         texts = read_texts(text) if text else rationale_texts(work)
         texts = dict(list(texts.items())[:limit])
         if dry_run:
@@ -75,9 +76,14 @@ def extract_triples(
         store = graph_of(work, load_schema(schema) if schema else None)
         used = text.name if text else "rationales.jsonl"
         outcome = extract(work, store, texts, relation or (), used=used)
-    typer.echo(f"{len(texts):,} texts. {outcome_text(outcome, store.path)}")
+    typer.echo(f"{counted(len(texts), 'text')}. {outcome_text(outcome, store.path)}")
 
 
-def _work(config: Path, overrides: list[str] | None, run_dir: Path | None) -> AbstractContextManager[Workspace]:
-    loaded = load_config(config, overrides or ())
-    return workspace(loaded, run_dir or default_run_directory(config), Display(), needs_method=False)
+def _work(
+    config: Path, overrides: list[str] | None, run_dir: Path | None, *, look: bool
+) -> AbstractContextManager[Workspace]:
+    """The run to work in, or only to look at."""
+    loaded, directory = load_config(config, overrides or ()), run_dir or default_run_directory(config)
+    return (
+        look_at(loaded, directory, Display()) if look else workspace(loaded, directory, Display(), needs_method=False)
+    )

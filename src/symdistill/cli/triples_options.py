@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from symdistill.errors import ConfigError
 from symdistill.knowledge.triples.exchange import ENDINGS
+from symdistill.knowledge.triples.store import TripleStore
 
 Graph = Annotated[Path, typer.Argument(help="A graph's directory, or a run directory.", show_default=False)]
 Source = Annotated[
@@ -30,6 +32,14 @@ def graph_directory(path: Path) -> Path:
     return path / "graph" if (path / "config.yaml").exists() or (path / "graph" / "schema.yaml").exists() else path
 
 
-def found_graph(path: Path) -> Path | None:
+def found_graph(path: Path) -> TripleStore | None:
+    """The graph at a directory; None where `path` is none. Raises ConfigError where the directory holds no graph."""
+    return existing_graph(path) if path.is_dir() else None
+
+
+def existing_graph(path: Path) -> TripleStore:
+    """The graph at a directory. Raises ConfigError where there is none."""
     directory = graph_directory(path)
-    return directory if path.is_dir() else None
+    if not (directory / "schema.yaml").exists():
+        raise ConfigError(f"There is no graph in {directory}.", "Make one with `symdistill triples import`.")
+    return TripleStore(directory, create=False)

@@ -12,11 +12,12 @@ import typer
 from symdistill.cli.display import one_line, visible
 from symdistill.cli.triples_options import Memory, Seconds, Source, found_graph
 from symdistill.errors import ConfigError, DataError
+from symdistill.evaluation.figures import counted
 from symdistill.evaluation.tables import plain_text
 from symdistill.knowledge.bounded import Bounds
 from symdistill.knowledge.triples import read_triples
 from symdistill.knowledge.triples.query import MOST_ROWS, Cell, QueryResult
-from symdistill.knowledge.triples.store import TripleStore, query_contents
+from symdistill.knowledge.triples.store import query_contents
 
 
 def query(
@@ -30,7 +31,8 @@ def query(
         Literal["table", "json", "tsv"], typer.Option("--format", help="How to show the answer.")
     ] = "table",
 ) -> None:
-    """Ask a SPARQL query. The prefixes node, rel, batch, triple, sd, prov, rdf, rdfs and xsd are known.
+    """Ask a SPARQL query. The prefixes node, rel, batch, triple, source, activity, sd, prov, rdf, rdfs and
+    xsd are known.
 
     For example: SELECT ?tail { ?t sd:headText "PersonX is late" ; rdf:predicate rel:xWant ; sd:tailText ?tail }
     """
@@ -44,9 +46,9 @@ def query(
     else:
         text = typer.get_text_stream("stdin", encoding="utf-8").read() if sparql == "-" else str(sparql)
     bounds = Bounds(seconds, memory)
-    directory = found_graph(source)
-    if directory is not None:
-        result = TripleStore(directory, create=False).query(text, rows=rows, bounds=bounds)
+    store = found_graph(source)
+    if store is not None:
+        result = store.query(text, rows=rows, bounds=bounds)
     else:
         result = query_contents(read_triples(source), text, rows=rows, bounds=bounds)
     _show_result(result, form)
@@ -63,9 +65,9 @@ def _show_result(result: QueryResult, form: str) -> None:
             typer.echo("\t".join(_plain(cell) for cell in row))
     else:
         table = [list(result.columns), *([one_line(_plain(cell), 60) for cell in row] for row in result.rows)]
-        typer.echo(plain_text(table) if result.columns else f"{len(result.rows):,} rows without columns.")
+        typer.echo(plain_text(table) if result.columns else f"{counted(len(result.rows), 'row')} without columns.")
     more = "" if result.complete else ", and there are more (--rows)"
-    typer.echo(f"{len(result.rows):,} rows in {result.seconds:.3f} s{more}.", err=True)
+    typer.echo(f"{counted(len(result.rows), 'row')} in {result.seconds:.3f} s{more}.", err=True)
 
 
 def _sparql_json(result: QueryResult) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from symdistill.cli.display import one_line
+from symdistill.evaluation.figures import counted
 from symdistill.evaluation.graph_metrics import (
     Population,
     Share,
@@ -35,14 +36,14 @@ def outcome_text(outcome: Outcome, path: Path) -> str:
     forms = " · ".join(f"{name} {count:,}" for name, count in count_outcomes(outcome.answered).items())
     left = " · ".join(f"{n.replace('_', ' ')} {count:,}" for n, count in count_dropped(outcome.answered).items())
     return (
-        f"{kept:,} phrases from {len(outcome.answered):,} requests ({forms}; not taken: {left or 'nothing'}). "
-        f"{outcome.added.new:,} new triples in {path}."
+        f"{counted(kept, 'phrase')} from {counted(len(outcome.answered), 'request')} ({forms}; not taken: "
+        f"{left or 'nothing'}). {counted(outcome.added.new, 'new triple')} in {path}."
     )
 
 
 def validation_text(found: Validation, triples: Sequence[Triple], most: int) -> str:
     """The counts of findings, the first `most` of each kind, and what of the graph is consistent."""
-    lines = [f"{len(triples):,} triples, {len(found.findings):,} findings"]
+    lines = [f"{counted(len(triples), 'triple')}, {counted(len(found.findings), 'finding')}"]
     for kind, count in found.counts.items():
         lines.append(f"  {kind.replace('_', ' '):<18}{count:>8,}")
         some = [finding for finding in found.findings if finding.kind == kind][:most]
@@ -61,7 +62,7 @@ def graph_text(contents: Contents, schema: Schema, store: TripleStore | None) ->
     counts: dict[str, int] = {}
     for triple in contents.triples:
         counts[triple.batch] = counts.get(triple.batch, 0) + 1
-    lines = [f"{where}schema `{schema.name}`, {len(counts):,} batches"]
+    lines = [f"{where}schema `{schema.name}`, {counted(len(counts), 'batch', 'batches')}"]
     for batch in contents.batches:
         facts = (batch.origin, batch.model, batch.prompt, batch.used, batch.at)
         said = " · ".join(one_line(fact, 60) for fact in facts if fact)
@@ -114,7 +115,7 @@ def figures_text(
         kappa = "–" if measured.kappa is None else f"{measured.kappa:.2f}"
         interval = "" if measured.low is None else f" [{measured.low:.2f}, {measured.high:.2f}]"
         name = f"{one_line(one, 30)} and {one_line(other, 30)}"
-        table.append([f"kappa of {name}", f"{kappa}{interval} on {measured.n:,} triples"])
+        table.append([f"kappa of {name}", f"{kappa}{interval} on {counted(measured.n, 'triple')}"])
     if agreement.alpha is not None:
         table.append(["Krippendorff's alpha", f"{agreement.alpha:.2f}"])
     lines = [f"  {name:<32}{value}" for name, value in table]

@@ -82,12 +82,15 @@ class PairFilter(Settings):
 
 
 class LengthFilter(PairFilter):
-    """Words as separated by white space."""
+    """The length of an output, in words as separated by white space."""
 
     name: Literal["length"]
     min_words: int = Field(default=1, ge=0)
+    """Words of the output at least."""
     max_words: PositiveInt | None = None
+    """Words of the output at most."""
     min_ratio: float = Field(default=0.0, ge=0)
+    """Words of the output by words of the input, at least."""
     max_ratio: float | None = Field(default=None, gt=0)
     """Words of the output by words of the input, at most."""
 
@@ -113,11 +116,13 @@ class LengthFilter(PairFilter):
 
 
 class OverlapFilter(PairFilter):
-    """`min` bounds what is made up, `max` (1: off) what is merely copied."""
+    """What an output has in common with its input."""
 
     name: Literal["overlap"]
     min: float = Field(default=0.0, ge=0, le=1)
+    """Share of the output's content words that must stand in the input: less is made up."""
     max: float = Field(default=1.0, gt=0, le=1)
+    """Share that may; more is merely copied. 1: off."""
 
     @model_validator(mode="after")
     def _leaves_room(self) -> OverlapFilter:
@@ -147,10 +152,11 @@ class NumbersKeptFilter(PairFilter):
 
 
 class StepsFilter(PairFilter):
-    """`min_checked` equations must have been found that could be judged."""
+    """No equation of the output may be wrong."""
 
     name: Literal["steps"]
     min_checked: int = Field(default=1, ge=0)
+    """Equations that must have been found and could be judged."""
 
     def fault(self, pair: Pair) -> str | None:
         report = check_steps(pair.output)
@@ -179,6 +185,7 @@ class SimilarityFilter(PairFilter):
 
     name: Literal["similarity"]
     threshold: float = Field(default=0.7, gt=0, le=1)
+    """ROUGE-L F from which two outputs are one."""
 
 
 class CriticFilter(PairFilter):
@@ -186,8 +193,9 @@ class CriticFilter(PairFilter):
 
     name: Literal["critic"]
     path: Path
+    """Its directory."""
     threshold: float | None = Field(default=None, ge=0, le=1)
-    """None: the critic's own."""
+    """Probability a pair needs; None: the critic's own."""
 
 
 class EntailmentFilter(PairFilter):
@@ -195,7 +203,9 @@ class EntailmentFilter(PairFilter):
 
     name: Literal["entailment"]
     model: Path
+    """Its directory."""
     threshold: float = Field(default=0.5, ge=0, le=1)
+    """Probability a pair needs."""
 
 
 FILTERS: Mapping[str, type[PairFilter]] = {

@@ -13,20 +13,19 @@ Selection = Literal["all", "random", "diversity", "likelihood", "open-endedness"
 
 
 class CurationSettings(Settings):
-    """Which of the teacher's replies the student is to learn.
-
-    `verify` drops replies whose answer is wrong (None: the method's own choice: everywhere but SCoTD's few-shot
-    setting). `select` is SCoTD's choice of samples at `budget` rationales an instance.
-    """
+    """Which of the teacher's replies the student is to learn."""
 
     verify: bool | None = None
+    """Drop replies whose answer is wrong. None: the method's own choice, which is to drop them, but for SCoTD's
+    few-shot setting and for labels that are the teacher's."""
     rationale_from: Literal["reply", "reasoning", "both"] = "reply"
     """Which part of a reasoning model's reply is learned; the answer is always read from the reply."""
     check_steps: Literal["off", "drop"] = "off"
-    """`drop`: leave out replies with an equation that does not hold (`steps.check_steps`), whatever their answer."""
+    """`drop`: leave out replies with an equation that does not hold (curation/steps.py), whatever their answer."""
     near_duplicates: float = Field(default=0.9, gt=0, le=1)
     """Replies to one question whose word 3-gram Jaccard similarity reaches this are one; 1 switches it off."""
     select: Selection = "all"
+    """SCoTD's choice of samples at `budget` rationales a question; `all` keeps every one."""
     budget: PositiveInt = 5
     """Rationales kept of a question (on average, for open-endedness); without effect on `select: all`."""
     seed: int | None = None
@@ -34,7 +33,9 @@ class CurationSettings(Settings):
     embedding_model: Path | None = None
     """A sentence-transformers directory for `select: diversity`; None: TF-IDF of the words, nothing to download."""
     min_words: int = Field(default=1, ge=0)
+    """Words a rationale has at least; what has fewer is dropped."""
     max_words: PositiveInt | None = None
+    """Words a rationale has at most; what has more is dropped."""
 
     @field_validator("check_steps", mode="before")
     @classmethod

@@ -70,6 +70,11 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}"
 
 
+def counted(number: int, noun: str, several: str = "") -> str:
+    """A number of things: "1 rule", "1,920 replies" (`several` where it is not the noun and an s)."""
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
+
+
 def duration(seconds: float | None) -> str:
     """ "0.4 s", "58 s", "4:11 min", "1:02:07 h"; None: a dash."""
     if seconds is None:

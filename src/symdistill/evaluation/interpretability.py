@@ -165,13 +165,18 @@ def _concludes(rules: RuleSet, place: int) -> bool:
 
 
 def with_conclusion(rules: RuleSet, rule_id: str, label: str) -> RuleSet:
-    """The rules with another conclusion of one of them; all else, its strength included, stays.
+    """The rules with another conclusion of one of them. Its strength stays, so that it decides where it did; its record
+    goes, since that is of what it said before.
 
     Raises ValueError where there is no such rule about the target.
     """
     for place, rule in enumerate(rules.rules):
         if rule.id == rule_id and _concludes(rules, place):
-            changed = replace(rule, head=Literal(rules.target, (SUBJECT, label)))
+            head = Literal(rules.target, (SUBJECT, label))
+            if head == rule.head:
+                return rules
+            stated = rule.strength if rule.support else rule.stated
+            changed = replace(rule, head=head, support=0, correct=0, stated=stated)
             return rules.with_rules((*rules.rules[:place], changed, *rules.rules[place + 1 :]))
     raise ValueError(f"no rule {rule_id} decides {rules.target}")
 

@@ -10,11 +10,14 @@ from rich.cells import cell_len
 
 from symdistill.evaluation.comparison import Comparison, Pairing
 from symdistill.evaluation.figures import NOTHING, accuracy_interval, count, p_value, percent, points, scaled
-from symdistill.evaluation.metrics import MetricRow, decoding_name
+from symdistill.evaluation.metrics import TEACHER, MetricRow, decoding_name
 from symdistill.evaluation.outcome import short_names
 
 Table = list[list[str]]
 """Lines of cells; the first line is the header."""
+
+_MANY = 0.05
+"""The share of cut replies from which it is said: a few long ones are nobody's mistake."""
 
 
 def metrics_table(rows: Sequence[MetricRow], comparison: Comparison | None = None) -> Table:
@@ -58,6 +61,18 @@ def metrics_table(rows: Sequence[MetricRow], comparison: Comparison | None = Non
             line.append(_against(row, comparison))
         table.append(line)
     return table
+
+
+def cut_replies(rows: Sequence[MetricRow]) -> str:
+    """Which students' replies were cut at the token limit, in a sentence; empty where few were. What is cut seldom
+    states an answer, and the table alone does not say why none was found."""
+    cut = [
+        f"{' '.join([row.method, *[decoding_name(row)] * (row.samples > 1)])} {percent(row.truncated_rate, 0)}%"
+        for row in rows
+        if row.method != TEACHER and row.decoding != "decided"
+        if row.truncated_rate is not None and row.truncated_rate >= _MANY
+    ]
+    return f"Replies cut at `evaluation.max_new_tokens`: {', '.join(cut)}." if cut else ""
 
 
 def _compute(rows: Sequence[MetricRow]) -> bool:

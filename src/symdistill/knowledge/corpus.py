@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from symdistill.content import content_key, file_sha256
 from symdistill.errors import DataError
-from symdistill.tasks.files import KINDS, read_rows
+from symdistill.tasks.files import KINDS, read_rows, way_to
 
 VERSION = 1
 """Part of every key of a corpus; a change of how it is cut means a new number."""
@@ -81,7 +81,8 @@ def corpus_files(corpus: Path, key: str = "method.corpus") -> list[Path]:
         DataError: nothing is there, or nothing of a kind that is understood.
     """
     if not corpus.exists():
-        raise DataError(f"There is no corpus at {corpus} (`{key}`).", "Correct the path of the file or folder.")
+        way = way_to(corpus, "Correct the path of the file or folder.")
+        raise DataError(f"There is no corpus at {corpus} (`{key}`).", way)
     if not corpus.is_dir():
         if _is_text(corpus) or _is_rows(corpus):
             return [corpus]

@@ -17,7 +17,9 @@ class RetrievalSettings(Settings):
     method: Literal["bm25", "dense", "hybrid"] = "bm25"
     """`dense`: cosine similarity of sentence embeddings; `hybrid`: both, joined by reciprocal-rank fusion."""
     top_k: PositiveInt = 1
+    """Items of each kind before a question."""
     kinds: tuple[Kind, ...] = ("summary", "supplementary")
+    """Kinds of items that are looked up."""
     query: tuple[Literal["task", "question"], ...] = ("task", "question")
     """What is asked with: the task's name and description, the question with its options."""
     query_words: PositiveInt = 512

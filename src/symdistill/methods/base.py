@@ -47,26 +47,26 @@ def _mode_alone(gate: Any) -> Any:
 
 
 class MethodSettings(Settings):
-    """What every method can be told.
-
-    `label` names the method in tables (needed when one run has it twice). `teacher`, `training`, `curation` and
-    `evaluation` change single keys of the run's sections for this method alone; of `teacher` those that decide what its
-    replies to the training questions are (`TEACHER_KEYS`).
-
-    `gate` asks the trained student with knowledge where it is unsure; a word stands for its mode. `knowledge` says with
-    which: the label of a method of the run that has notes written (nesycd, skintern), the entry of one that does
-    nothing else here, or the path of a knowledge base. None: `knowledge.path`, else the method's own notes, else those
-    of the only such method. `gate: never` needs none.
-    """
+    """What every method can be told."""
 
     name: str
     label: str = ""
+    """Its name in tables and folders; needed when one run has a method twice. Empty: `name`."""
     teacher: Mapping[str, Any] = Field(default_factory=dict)
+    """Single keys of `teacher` for this method alone, of those that decide what its replies to the training questions
+    are: samples, temperature, top_p, top_k, max_tokens, stop, logprobs, instruction, demonstrations, show_answer."""
     training: Mapping[str, Any] = Field(default_factory=dict)
+    """Single keys of `training` for this method alone."""
     curation: Mapping[str, Any] = Field(default_factory=dict)
+    """Single keys of `curation` for this method alone."""
     evaluation: Mapping[str, Any] = Field(default_factory=dict)
+    """Single keys of `evaluation` for this method alone; `limit`, `confidence` and `teacher` are the run's."""
     gate: Annotated[GateSettings | None, BeforeValidator(_mode_alone)] = None
+    """Asks the trained student with knowledge where it is unsure; a word stands for its mode."""
     knowledge: str | Mapping[str, Any] | None = None
+    """With which knowledge: the label of a method of the run that has notes written (nesycd, skintern), the entry of
+    one that does nothing else here, or the path of a knowledge base. None: `knowledge.path`, else the method's own
+    notes, else those of the only such method. `gate: never` needs none."""
 
     @field_validator("label")
     @classmethod

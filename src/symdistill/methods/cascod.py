@@ -39,9 +39,10 @@ CUE = f"\n{_BEFORE.rstrip()}"
 
 
 class CascodSettings(TwoGroupsSettings):
-    """`alpha` is what the answers weigh; the rationales weigh the rest."""
+    """The weights of the two groups."""
 
     alpha: float = Field(default=0.3, ge=0, le=1)
+    """What the answers weigh; the rationales weigh the rest."""
 
 
 class Cascod(TwoGroups):

@@ -39,11 +39,13 @@ class JudgeSettings(Settings):
     labels: Path | None = None
     """A label file of its own; None: a `share` of the heads of `direct.labels`, which the first critic never sees."""
     features: str = "words"
+    """As of `direct.critic`."""
     share: float = Field(default=0.4, gt=0, lt=1)
+    """Share of the heads of `direct.labels` for the judge, where it has no file of its own."""
 
 
 class DirectSettings(Settings):
-    """The `direct` section of a configuration."""
+    """A teacher's knowledge as triples, a critic that chooses among them, and students that complete them."""
 
     relation_schema: str = "atomic"
     """A relation schema that ships, or its YAML file."""
@@ -58,11 +60,12 @@ class DirectSettings(Settings):
     samples: PositiveInt = 1
     """How often each question is put."""
     near: float = Field(default=NEAR, ge=0, le=1)
-    """Overlap of words from which two tails of one head and relation are one."""
+    """Overlap of words from which two tails of one head and relation are one; 0: any word they share."""
     labels: Path | None = None
     """JSON lines with `head`, `relation`, `tail` and `label`; None: what reviewers decided about the run's graph."""
     critic: CriticSettings = CriticSettings()
     judge: JudgeSettings | None = None
+    """None: nobody judges what students write."""
     arms: tuple[ArmName, ...] = ARMS
     """`filtered` learns what the critic passes, `all` everything, `random` an equal number drawn from everything,
     `matched` an equal number of each relation."""

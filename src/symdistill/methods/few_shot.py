@@ -15,9 +15,10 @@ from symdistill.records import Example, Message, TrainingExample
 
 
 class FewShotSettings(MethodSettings):
-    """`shots` examples a prompt: the teacher's demonstrations where there are any, else kept rationales."""
+    """What the prompt shows."""
 
     shots: PositiveInt = 3
+    """Examples in a prompt: the teacher's demonstrations where there are any, else kept rationales."""
 
 
 class FewShot(Method):

@@ -54,11 +54,12 @@ AT_INFERENCE = ("candidates", "reranker", "reranker_model", "reranking")
 
 
 class KardSettings(MethodSettings):
-    """The choices of the module's text."""
+    """The corpus, the passages, and the reranker that chooses them."""
 
     corpus: Path
     """What is read: a file of rows with a text each, a text file, or a folder of such files."""
     passage_words: PositiveInt = 128
+    """Words of a passage."""
     passages: PositiveInt = 3
     """Passages before a question, in training and at inference."""
     samples: PositiveInt = 10
@@ -66,6 +67,7 @@ class KardSettings(MethodSettings):
     candidates: PositiveInt = 100
     """Passages that BM25 finds for a question, out of which the reranker chooses."""
     reranker: Literal["late-interaction", "bi-encoder", "none"] = "late-interaction"
+    """What orders the candidates at inference; `none`: BM25 alone."""
     reranker_model: Path | None = None
     """An encoder's directory, all of which is trained; None: the token vectors of the student's base model."""
     reranking: RerankerSettings = Field(default_factory=RerankerSettings)

@@ -24,13 +24,20 @@ from symdistill.methods.tree import TreeMethod, TreeSettings
 from symdistill.prompts import cue
 from symdistill.records import TrainingExample
 
+_A_SOURCE = "`tree`, `rules` or a group of keys with `name`"
+
 
 class KbStudentSettings(MethodSettings):
-    """`source` is `tree` or `rules`, or the entry of such a method with its keys."""
+    """What is learned from."""
 
-    source: Annotated[TreeSettings | RulesSettings, Field(discriminator="name")] = TreeSettings()
+    source: Annotated[TreeSettings | RulesSettings, Field(discriminator="name", description=_A_SOURCE)] = TreeSettings()
+    """`tree` or `rules`, or the entry of such a method with its keys."""
     learn: Literal["explanations", "labels"] = "explanations"
+    """`explanations`: the questions that led to a decision, with their answers, before it; `labels`: the decision
+    alone."""
     flip: PositiveInt | None = None
+    """With N the rule that decides the N-th most training inputs says another label before the student learns; the
+    report then shows whether the student follows."""
 
     @field_validator("source", mode="before")
     @classmethod

@@ -21,6 +21,7 @@ class LabelOnlySettings(MethodSettings):
     """Whose answers are learned."""
 
     labels: Literal["gold", "teacher"] = "gold"
+    """Whose answers are learned; the teacher's are learned right or wrong."""
 
 
 class LabelOnly(Method):

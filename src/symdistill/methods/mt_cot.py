@@ -32,9 +32,10 @@ from symdistill.records import Example, Rationale, TrainingExample
 
 
 class MtCotSettings(TwoGroupsSettings):
-    """`alpha` is what the answers weigh; the rationales weigh the rest."""
+    """The weights of the two groups."""
 
     alpha: float = Field(default=0.3, ge=0, le=1)
+    """What the answers weigh; the rationales weigh the rest."""
 
 
 class MtCot(TwoGroups):

@@ -65,31 +65,35 @@ _A_FILTER = "the name of a filter or a group of keys with `name`"
 
 
 class InventSettings(Settings):
-    """A model that writes new texts after being shown some: `shown` of them each time, `own` of which are of its own
-    making where earlier rounds kept so many."""
+    """A model that writes new texts after being shown some."""
 
     seeds: Path
+    """Texts to begin with, in a file as `multilevel.inputs` may be."""
     shown: PositiveInt = 6
+    """Texts the model is shown each time."""
     own: int = Field(default=2, ge=0)
+    """So many of them of its own making, where earlier rounds kept so many."""
 
 
 class AuditSettings(Settings):
-    """Who grades the slice that is cut apart.
-
-    `gold`: the inputs' answers. `labels`: people, in a file of rows with `input`, `output` and `label`. `filter`: a
-    filter that does not select. `model`: a model that is asked `question`; `auditor` holds keys of `teacher` for it.
-    """
+    """Who grades the slice that is cut apart."""
 
     by: Literal["gold", "labels", "filter", "model"]
+    """`gold`: the inputs' answers; `labels`: people; `filter`: a filter that does not select; `model`: a model that is
+    asked."""
     fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the inputs of each round."""
     fixed: float = Field(default=0.2, gt=0, lt=1)
     """Share of all inputs that no round has and every student answers; of what is invented, so much as the rounds have
     in all."""
     labels: Path | None = None
+    """For `by: labels`: a file of rows with `input`, `output` and `label`."""
     filter: Mapping[str, Any] | None = Field(default=None, description=_A_FILTER)
+    """For `by: filter`."""
     question: str | None = None
+    """For `by: model`: what it is asked."""
     auditor: Mapping[str, Any] = Field(default_factory=dict)
+    """For `by: model`: single keys of `teacher` for it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -113,12 +117,16 @@ class AuditSettings(Settings):
 
 
 class StopSettings(Settings):
-    """When the rounds end; see the module's text."""
+    """When the rounds end."""
 
     epsilon: float = Field(default=0.01, ge=0, lt=1)
+    """Accuracy that two rounds must gain over the best before them; less ends the rounds."""
     min_novelty: float = Field(default=0.1, ge=0, le=1)
+    """Share of the word 3-grams of what is kept that must be new."""
     max_diversity_loss: float = Field(default=0.1, gt=0, le=1)
+    """How far distinct-2 of what is kept may fall below the most diverse round."""
     score_rise: float = Field(default=0.02, ge=0, lt=1)
+    """How far the mean score of the filter that scores may rise while fewer outputs are right."""
     max_items: PositiveInt | None = None
     """Outputs written in all, the teacher's among them."""
     max_tokens: PositiveInt | None = None
@@ -126,7 +134,7 @@ class StopSettings(Settings):
 
 
 class MultilevelSettings(Settings):
-    """The `multilevel` section, which stands instead of `task` and `methods`."""
+    """Rounds of generate, filter, train."""
 
     inputs: Path | None = None
     """Texts to write about, cut into rounds: rows with `text` (and `answer`), or a .txt file with one a line."""
@@ -142,6 +150,7 @@ class MultilevelSettings(Settings):
     take: Literal["all", "first_line"] = "all"
     """What of a reply is the output; of a first line without its number in a list and its quotation marks."""
     rounds: int = Field(default=2, ge=1, le=50)
+    """Rounds at most, after the teacher's."""
     per_round: PositiveInt | None = None
     """Inputs of a round; None: all there are, spread evenly."""
     samples: PositiveInt = 1
@@ -150,10 +159,15 @@ class MultilevelSettings(Settings):
     """Of the students; `teacher` says how the teacher writes."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: PositiveInt = 256
+    """Tokens of an output at most."""
     learn: Literal["all", "last"] = "all"
+    """What a student learns: what was kept in all rounds before it, or in the last."""
     train_from: Literal["base", "previous"] = "base"
+    """What a student starts from: the base model, or the student before it."""
     filters: tuple[Mapping[str, Any], ...] = Field(default=(), description=f"a list of filters, each {_A_FILTER}")
+    """What an output must pass to be learned."""
     audit: AuditSettings | None = None
+    """None: nothing is graded, and the last student is the run's."""
     answer_type: AnswerType = "number"
     """Of the inputs' answers, where an audit by `gold` reads them."""
     stop: StopSettings = StopSettings()

@@ -56,7 +56,7 @@ AT_INFERENCE = ("gate", "threshold", "gate_temperature", "rule", "within")
 
 
 class NesycdSettings(MethodSettings):
-    """The choices of the module's text, by step."""
+    """The choices of each step."""
 
     general: Mapping[str, Any] = Field(default_factory=dict)
     """Step 1: single keys of `training`."""
@@ -65,19 +65,27 @@ class NesycdSettings(MethodSettings):
     analysis: Mapping[str, Any] = Field(default_factory=dict)
     """Step 3: single keys of `teacher`. Where nothing is said: greedy, 512 tokens."""
     show_gold: bool = False
+    """Step 3: show the teacher the right answer as well."""
     samples: PositiveInt = 1
     """Rationales of a question at most, in steps 1 and 4."""
     train_knowledge: Literal["own", "retrieved"] = "own"
+    """Step 4: what stands before a question, its own items or those retrieved for it, its own left out."""
     init_from: Literal["base", "general"] = "base"
+    """Step 4: what the student starts from, the base model or the first student."""
     lambda_ap: NonNegativeFloat = 1.0
+    """Step 4: what answers given with knowledge weigh; 0 leaves them out."""
     lambda_dc: NonNegativeFloat = 1.0
+    """Step 4: what reasoning without knowledge weighs; 0 leaves it out."""
     gate: GateMode = "confidence"  # type: ignore[assignment]  # its other keys stand beside it
+    """Step 5: when knowledge stands before a question: where the student is unsure, always, or never."""
     threshold: Threshold = "calibrated"
     """Confidence, 0 to 100, above which the student answers directly."""
     gate_temperature: PositiveFloat = GATE_TEMPERATURE
+    """At which the student's confidence is read."""
     rule: Rule = "best"
     """The calibrated threshold: that of the best dev accuracy, or the cheapest that loses less than `within`."""
     within: NonNegativeFloat = 0.01
+    """Dev accuracy that the cheapest threshold may lose."""
     dev_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of each task's labelled training questions kept apart to calibrate the gate and measure the items."""
 

@@ -39,9 +39,13 @@ class RewardSettings(Settings):
     """The weights: w_r, w_c, w_f and w_k. `only` has none: it is the control without a gate."""
 
     rationale: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
+    """Added to a right answer, times the share of the reply's equations that hold."""
     critic: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    """Added to a right answer, times what the critic says."""
     format_error: float = Field(default=0.2, ge=0, lt=1, allow_inf_nan=False)
+    """Taken away where no answer can be read or the reply was cut."""
     kb_contradiction: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    """Taken away where the reply contradicts `graph`."""
     only: Literal["critic"] | None = None
     """Dangerous: the critic's word is the whole reward, whether a reply is right or wrong."""
 

@@ -85,10 +85,12 @@ _WITHOUT_MEANING: Mapping[Algorithm, tuple[str, ...]] = {
 
 
 class RlSettings(MethodSettings):
-    """The choices of the module's text."""
+    """The rounds, the reward, and when they end."""
 
     algorithm: Algorithm = "expert-iteration"
+    """What a round learns: kept replies, pairs (dpo), verdicts (kto), or advantages within groups (grpo)."""
     init_from: Literal["std-cot", "base"] = "std-cot"
+    """Student 0: trained on the teacher's rationales, or the untrained model."""
     warm_start: Mapping[str, Any] = Field(default_factory=dict)
     """Single keys of `training` for student 0, on top of the method's own."""
     teacher_samples: PositiveInt = 1
@@ -96,9 +98,11 @@ class RlSettings(MethodSettings):
     learn_teacher: bool = True
     """Whether the rounds learn them too."""
     rounds: int = Field(default=3, ge=1, le=50)
+    """Rounds at most."""
     samples: PositiveInt = 8
     """Replies a question and round."""
     temperature: float = Field(default=0.8, gt=0, le=5, allow_inf_nan=False)
+    """Of the replies that are drawn."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: PositiveInt = 256
     """Tokens of a reply at most, drawn or audited."""
@@ -112,11 +116,16 @@ class RlSettings(MethodSettings):
     graph: Path | None = None
     """The directory of a knowledge graph that replies must not contradict, for `reward.kb_contradiction`."""
     threshold: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Reward that a reply needs in the first round; it rises evenly to `threshold_last`."""
     threshold_last: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Reward that a reply needs in the last round."""
     per_question: PositiveInt = 4
+    """Different replies to a question that are learned at most, the best rewarded first."""
     dev_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the labelled training questions kept apart for the audit."""
     epsilon: float = Field(default=0.01, ge=0, lt=1)
+    """Audited accuracy that makes a difference: the rounds end where it falls by more while the reward rises, or where
+    two rounds gain less."""
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> RlSettings:

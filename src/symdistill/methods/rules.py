@@ -19,10 +19,11 @@ from symdistill.methods.symbolic import Distilled, Symbolic, SymbolicSettings
 
 
 class RulesSettings(SymbolicSettings, LearningSettings):
-    """Who finds the rules. The other keys are about RIPPER, as for `symdistill rules learn`."""
+    """The rules; most keys are options of `symdistill rules learn`."""
 
     name: Literal["rules"] = "rules"
     by: Literal["ripper", "teacher"] = "ripper"
+    """Who finds the rules: RIPPER, which the keys above but `labels` are about, or the teacher."""
 
 
 class RulesMethod(Symbolic):

@@ -28,10 +28,13 @@ from symdistill.records import TrainingExample
 
 
 class ScotdSettings(MethodSettings):
-    """Section 2 of the paper; see the module's text."""
+    """Which labels are used, and what a sample weighs."""
 
     setting: Literal["supervised", "few-shot"] = "supervised"
+    """`supervised` drops samples with a wrong answer and decodes greedily; `few-shot` uses no label, and 30 samples
+    vote."""
     weighting: Literal["sample", "instance"] = "sample"
+    """`sample`: every kept sample weighs the same; `instance`: every question does."""
 
 
 class Scotd(Method):

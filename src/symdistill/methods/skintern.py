@@ -65,12 +65,14 @@ _ROUNDING = 1e-9
 
 
 class SkinternSettings(MethodSettings):
-    """The choices of the module's text. Each part can be left out for an ablation: `km`, `kp`, `examples: 0`."""
+    """Notes, examples and steps. Each part can be left out for an ablation: `km`, `kp`, `examples: 0`."""
 
     samples: PositiveInt = 2
     """Rationales of a question at most."""
     steps: int = Field(default=4, ge=2)
+    """Steps in which what stands before a question is taken away."""
     schedule: Schedule = "linear"
+    """How the share that is left falls from 1 to 0."""
     km: bool = True
     """Learning summaries."""
     kp: bool = True
@@ -80,6 +82,7 @@ class SkinternSettings(MethodSettings):
     embedding_model: Path | None = None
     """A sentence-transformers directory that finds them; None: TF-IDF of the words, nothing to download."""
     compressor: Literal["self-information", "llmlingua2"] = "self-information"
+    """What shortens the notes."""
     compressor_model: Path | None = None
     """The encoder's directory, for `llmlingua2`."""
     analysis: Mapping[str, Any] = Field(default_factory=dict)

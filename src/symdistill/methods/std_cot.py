@@ -21,9 +21,10 @@ from symdistill.records import Rationale, TrainingExample
 
 
 class StdCotSettings(MethodSettings):
-    """`samples` rationales of a question at most."""
+    """How many rationales of a question are learned."""
 
     samples: PositiveInt = 1
+    """Rationales of a question at most, the first by sample index."""
 
 
 class StdCot(Method):

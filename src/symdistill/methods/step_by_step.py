@@ -31,10 +31,12 @@ from symdistill.records import Example, Rationale, TrainingExample
 
 
 class StepByStepSettings(TwoGroupsSettings):
-    """`lambda_rationale` is the paper's λ. `alpha`, where it is set, weighs answers and rationales as the code does."""
+    """The weights of the two groups, in one of two forms."""
 
     lambda_rationale: NonNegativeFloat = 1.0
+    """The paper's λ: what the rationales weigh, where the answers weigh 1."""
     alpha: float | None = Field(default=None, ge=0, le=1)
+    """Where it is set, the answers weigh so much and the rationales the rest, as in the released code."""
 
     @model_validator(mode="after")
     def _one_form(self) -> StepByStepSettings:

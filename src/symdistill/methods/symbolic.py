@@ -23,9 +23,10 @@ from symdistill.records import TrainingExample
 
 
 class SymbolicSettings(MethodSettings):
-    """Whose labels the knowledge is fitted to."""
+    """What `tree` and `rules` share."""
 
     labels: Literal["teacher", "gold"] = "teacher"
+    """Whose labels the knowledge is fitted to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from symdistill.methods.symbolic import Distilled, Symbolic, SymbolicSettings
 
 
 class TreeSettings(SymbolicSettings, FitSettings):
-    """`max_depth`, `min_leaf` and `folds` as for `symdistill trees fit`."""
+    """The tree; its keys are options of `symdistill trees fit`."""
 
     name: Literal["tree"] = "tree"
 

@@ -24,9 +24,10 @@ RATIONALE, ANSWER = "rationale", "answer"
 
 
 class TwoGroupsSettings(MethodSettings):
-    """`samples` rationales of a question at most, the first by sample index."""
+    """What the methods with two groups of examples share."""
 
     samples: PositiveInt = 1
+    """Rationales of a question at most, the first by sample index."""
 
 
 class TwoGroups(Method):

@@ -73,12 +73,11 @@ class PromptFormat:
 
 def prompt_format(tokenizer: Any, template: Template = "auto") -> PromptFormat:
     """Look at the tokenizer's template once. Raises UnusableModel for `chat` without a template, or no end token."""
-    has_template = bool(getattr(tokenizer, "chat_template", None))
-    if template == "chat" and not has_template:
+    if template == "chat" and template_kind(tokenizer) == "plain":
         raise UnusableModel(
             "The tokenizer has no chat template.", "Set `student.template: plain`, or use an instruct model."
         )
-    kind: Literal["chat", "plain"] = "chat" if template != "plain" and has_template else "plain"
+    kind = template_kind(tokenizer, template)
     control = tuple(t.content for t in tokenizer.added_tokens_decoder.values() if t.special and t.content.strip())
     if kind == "plain":
         return PromptFormat(tokenizer, "plain", "fold", False, _end_of_text(tokenizer), _begin(tokenizer), control)
@@ -92,6 +91,11 @@ def prompt_format(tokenizer: Any, template: Template = "auto") -> PromptFormat:
         (),
         control,
     )
+
+
+def template_kind(tokenizer: Any, template: Template = "auto") -> Literal["chat", "plain"]:
+    """What `template` comes to with this tokenizer: `chat` takes a template of its own."""
+    return "chat" if template != "plain" and getattr(tokenizer, "chat_template", None) else "plain"
 
 
 def encode_prompt(tokenizer: Any, messages: Sequence[Message], template: Template = "auto") -> list[int]:

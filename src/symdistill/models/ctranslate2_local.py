@@ -27,6 +27,7 @@ from symdistill.models.ctranslate2_conversion import (
     require_ctranslate2,
 )
 from symdistill.models.reasoning import split_reasoning
+from symdistill.models.stops import Stops
 from symdistill.models.weights import (
     end_tokens,
     load_config,
@@ -34,6 +35,7 @@ from symdistill.models.weights import (
     load_tokenizer,
     model_directory,
     model_name,
+    template_mark,
 )
 from symdistill.records import Completion, Request, Sampling
 
@@ -44,7 +46,8 @@ token."""
 
 class CTranslate2Model:
     """A converted model as a `LanguageModel`. Beside a batch's rounding, a reply does not depend on what is asked with
-    it. `name` holds the numbers: replies of another engine are never taken for these."""
+    it. `name` holds the numbers, and the template where it is not the usual one: replies that were computed otherwise
+    are never taken for these."""
 
     def __init__(
         self,
@@ -88,7 +91,8 @@ class CTranslate2Model:
         """
         require_ctranslate2()
         directory = model_directory(where, trust_remote_code=trust_remote_code)
-        name = f"ctranslate2-{numbers}:{model_name(where, directory).removeprefix('transformers:')}"
+        weights = model_name(where, directory).removeprefix("transformers:")
+        name = f"ctranslate2-{numbers}:{weights}{template_mark(directory, template, trust_remote_code)}"
         place = converted(directory, numbers=numbers, into=into, trust_remote_code=trust_remote_code)
         return cls(
             directory,
@@ -138,7 +142,7 @@ class CTranslate2Model:
                 prompt, wanted = prompts[request.messages], request.sampling.max_tokens
                 room = wanted if model.context is None else min(wanted, model.context - len(prompt))
                 if room >= 1:
-                    rows[index] = _Row(prompt, room, request.sampling.stop)
+                    rows[index] = _Row(prompt, room, Stops(request.sampling.stop))
                 else:
                     answers[index] = CallFailed(
                         "rejected",
@@ -236,11 +240,11 @@ def _taking(rows: Sequence[_Row], reader: _Reader, stop: threading.Event) -> Cal
 
 @dataclass
 class _Row:
-    """One reply while it is decoded: at most `limit` tokens, up to an end token or the first of the texts `stop`."""
+    """One reply while it is decoded: at most `limit` tokens, up to an end token or where `stops` are met."""
 
     prompt: tuple[int, ...]
     limit: int
-    stop: tuple[str, ...]
+    stops: Stops
     tokens: list[int] = field(default_factory=list)
     seconds: float = 0.0
     ended: bool = False
@@ -249,14 +253,12 @@ class _Row:
         """Take a token; say whether the reply is over."""
         if not self.ended and len(self.tokens) < self.limit:
             self.tokens.append(token)
-            self.ended = token in reader.ends or any(s in reader.text(self.tokens) for s in self.stop)
+            self.ended = token in reader.ends or self.stops.met(self.tokens, reader.text)
         return self.ended or len(self.tokens) >= self.limit
 
     def completion(self, key: str, reader: _Reader) -> Completion:
         end_token = bool(self.tokens) and self.tokens[-1] in reader.ends
-        text = reader.text(self.tokens[:-1] if end_token else self.tokens)
-        cuts = [at for at in (text.find(s) for s in self.stop) if at >= 0]
-        text = text[: min(cuts)] if cuts else text
+        text = self.stops.cut(reader.text(self.tokens[:-1] if end_token else self.tokens))
         opened = prompt_opens_reasoning(reader.form.tokenizer, self.prompt)
         reasoning, text, closed = split_reasoning(f"<think>\n{text}" if opened else text)
         return Completion(

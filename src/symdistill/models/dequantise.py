@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import io
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def dequantised(path: Path) -> Path:
         UnusableModel: transformers cannot read this kind of model from GGUF.
     """
     check_gguf(path)
-    target = cache_directory() / "models" / f"{path.stem}-{file_sha256(path)[:12]}"
+    target = _place(path)
     if target.is_dir():
         try:
             check_directory(target)
@@ -45,21 +46,53 @@ def dequantised(path: Path) -> Path:
     return target
 
 
+def dequantised_before(path: Path) -> Path | None:
+    """The directory that `dequantised` made of the file earlier; None where there is none, or it cannot be read."""
+    try:
+        target = _place(path)
+        if target.is_dir():
+            check_directory(target)
+            return target
+    except (OSError, UnusableModel):
+        return None
+    return None
+
+
+def gguf_tokenizer(path: Path) -> Any:
+    """The tokenizer of a GGUF file, read without its weights. Raises UnusableModel."""
+    from transformers import AutoTokenizer
+
+    with _readable(path):
+        return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+
+
+def _place(path: Path) -> Path:
+    """Where the dequantised copy of a file is kept. Reads all of the file."""
+    return cache_directory() / "models" / f"{path.stem}-{file_sha256(path)[:12]}"
+
+
 def _read(path: Path) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
+    tokenizer = gguf_tokenizer(path)
+    with _readable(path):
+        model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    return model, tokenizer
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Read a GGUF file quietly, and say in one sentence what transformers says against it."""
     try:
         # The reader draws a progress bar that no setting switches off.
         with quiet(), contextlib.redirect_stderr(io.StringIO()):
-            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-            model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+            yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as problem:
         text = " ".join(str(problem).split())[:300]
         raise UnusableModel(
             f"transformers cannot read {path}: {text}", "Use a Hugging Face directory of the same model."
         ) from problem
-    return model, tokenizer
 
 
 def _write(model: Any, tokenizer: Any, directory: Path) -> None:

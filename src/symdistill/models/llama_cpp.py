@@ -39,7 +39,8 @@ _PLAIN_SAMPLING = {"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0, "cache_promp
 class LlamaCppModel:
     """`llama_cpp:FILE.gguf`.
 
-    `slots` replies are generated at once, each within `context` tokens of prompt and reply. The weights are loaded at
+    `slots` replies are generated at once, each within `context` tokens of prompt and reply; one that does not fit is
+    `rejected`, so that no reply that is kept depends on `context`. The weights are loaded at
     the first call. `name` holds a fingerprint of the weights, so that moving or renaming directories changes nothing.
 
     Raises:
@@ -73,7 +74,8 @@ class LlamaCppModel:
             # One caller that gives up must not end the loading for the others.
             await asyncio.shield(loading)
         assert self._client is not None
-        return await self._client.generate(requests)
+        replies = await self._client.generate(requests)
+        return [self._fitting(request, reply) for request, reply in zip(requests, replies, strict=True)]
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -81,6 +83,22 @@ class LlamaCppModel:
         if client is not None:
             await client.close()
         self._server = None
+
+    def _fitting(self, request: Request, reply: Completion | CallFailed) -> Completion | CallFailed:
+        """The reply, or a failure where the context ended before it and before its own limit did."""
+        if isinstance(reply, CallFailed) or reply.finish_reason != "length":
+            return reply
+        # llama.cpp rounds a slot's context up, so a reply may be longer than was asked for before it is cut.
+        met = reply.prompt_tokens + reply.completion_tokens >= self._context
+        if not met or reply.completion_tokens >= request.sampling.max_tokens:
+            return reply
+        return CallFailed(
+            "rejected",
+            f"the context of {self._context} tokens ended before the reply: raise `teacher.context` and set "
+            "`teacher.retry_failures`",
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+        )
 
     async def _load(self) -> None:
         key = secrets.token_hex(16)

@@ -7,23 +7,33 @@ Servers agree on little beyond the outline, so every field is looked at before i
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from symdistill.errors import CallFailed, FailureKind
 from symdistill.models.reasoning import split_reasoning
 from symdistill.records import Completion, Request
 
-_BYTES_PER_TOKEN = 4
+_LOG = logging.getLogger(__name__)
+
 _SHOWN = 80
+_MOST_TOKENS = 10**9
+"""What a server counts beyond that is no count."""
+
+_ENDS = frozenset({"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"})
+_CUTS = frozenset({"length", "max_tokens", "model_length"})
+"""What servers call the end of a reply, and a limit that it met."""
 
 
 def completions_from(content: bytes, requests: Sequence[Request], seconds: float) -> list[Completion | CallFailed]:
     """One outcome for each request from the body of the one reply to all of them.
 
     What the server charged for the call is divided: the prompt, which it read once, belongs to the first request,
-    generated tokens go by their log-probabilities where they came along and else by length.
+    generated tokens go by their log-probabilities where they came along and else by length. Where the server does not
+    say what it charged, all counts are 0.
 
     Raises:
         CallFailed: the body is no chat completion (`malformed`) or has no choices at all (`empty`).
@@ -31,11 +41,12 @@ def completions_from(content: bytes, requests: Sequence[Request], seconds: float
     body = _body(content)
     choices = _by_index(body)
     if not choices:
-        raise CallFailed("empty", "the server answered without a choice", prompt_tokens=_usage(body)[0])
-    texts = [choices.get(i) for i in range(len(requests))]
-    prompt, cached, generated = _tokens(body, requests[0], texts)
+        read, _, written = _usage(body)
+        raise CallFailed("empty", "the server answered without a choice", prompt_tokens=read, completion_tokens=written)
+    found = [choices.get(i) for i in range(len(requests))]
+    prompt, cached, generated = _tokens(body, found)
     outcomes: list[Completion | CallFailed] = []
-    for i, (request, choice) in enumerate(zip(requests, texts, strict=True)):
+    for i, (request, choice) in enumerate(zip(requests, found, strict=True)):
         mine = (prompt, cached, generated[i]) if i == 0 else (0, 0, generated[i])
         outcomes.append(_outcome(request, choice, mine, seconds))
     return outcomes
@@ -48,18 +59,26 @@ def _outcome(
     if choice is None:
         return CallFailed("empty", "the server sent fewer choices than asked for", prompt_tokens=prompt)
     message = choice["message"]
-    finish = choice.get("finish_reason")
+    finish = choice.get("finish_reason") or "stop"
+    finish = finish.lower() if isinstance(finish, str) else _short(finish)
     if message.get("refusal") or finish == "content_filter":
         why = message.get("refusal") or "its content filter cut the reply"
         return CallFailed(
             "refused", f"the model declined: {_short(why)}", prompt_tokens=prompt, completion_tokens=generated
+        )
+    if finish == "error":
+        return CallFailed(
+            "server",
+            "the server broke off in the middle of the reply",
+            prompt_tokens=prompt,
+            completion_tokens=generated,
         )
     said = _encodable(message.get("content") or "")
     reasoning = _encodable(message.get("reasoning_content") or message.get("reasoning") or "") or None
     closed = True
     if reasoning is None:
         reasoning, said, closed = split_reasoning(said)
-    cut = finish == "length" or not closed
+    cut = not closed or _is_cut(finish)
     if not said.strip() and reasoning is None and not cut:
         return CallFailed(
             "empty", "the server answered without any text", prompt_tokens=prompt, completion_tokens=generated
@@ -75,6 +94,20 @@ def _outcome(
         token_logprobs=_logprobs(choice) if request.sampling.logprobs else None,
         seconds=seconds,
     )
+
+
+def _is_cut(finish: str) -> bool:
+    """Whether a reply with this `finish_reason` is not whole. A student would learn an end where there is none, so a
+    word that nobody knows counts as a cut."""
+    if finish not in _ENDS and finish not in _CUTS:
+        _note_unknown(_short(finish))
+    return finish not in _ENDS
+
+
+@lru_cache(maxsize=64)
+def _note_unknown(finish: str) -> None:
+    """Once for each word."""
+    _LOG.warning("The server ends replies with the finish_reason %r, which is not known: they count as cut.", finish)
 
 
 def _body(content: bytes) -> dict[str, Any]:
@@ -109,16 +142,15 @@ def _by_index(body: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
     return found
 
 
-def _tokens(
-    body: Mapping[str, Any], request: Request, choices: Sequence[Mapping[str, Any] | None]
-) -> tuple[int, int, list[int]]:
-    """Prompt tokens, how many of them came from a cache, and generated tokens of each choice."""
+def _tokens(body: Mapping[str, Any], choices: Sequence[Mapping[str, Any] | None]) -> tuple[int, int, list[int]]:
+    """Prompt tokens, how many of them came from a cache, and generated tokens of each choice.
+
+    All 0 where the server does not count both: who pays then books the most that it can be, and no part of it is told.
+    """
     prompt, cached, generated = _usage(body)
     sizes = [_size(choice) for choice in choices]
-    if prompt == 0:
-        prompt = _estimate(sum(len(m.content.encode("utf-8", "replace")) for m in request.messages))
-    if generated == 0:
-        return prompt, cached, [_estimate(size) for size in sizes]
+    if prompt == 0 or (generated == 0 and any(sizes)):
+        return 0, 0, [0] * len(choices)
     if len(choices) == 1:
         return prompt, cached, [generated]
     counted = [len(_logprobs(choice) or ()) if choice else 0 for choice in choices]
@@ -136,7 +168,8 @@ def _usage(body: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """A count of tokens; 0 for what cannot be one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else 0
 
 
 def _size(choice: Mapping[str, Any] | None) -> int:
@@ -146,10 +179,6 @@ def _size(choice: Mapping[str, Any] | None) -> int:
     message = choice["message"]
     texts = (message.get("content"), message.get("reasoning_content") or message.get("reasoning"))
     return sum(len(text.encode("utf-8", "replace")) for text in texts if text)
-
-
-def _estimate(size: int) -> int:
-    return -(-size // _BYTES_PER_TOKEN)
 
 
 def _divided(total: int, sizes: Sequence[int]) -> list[int]:

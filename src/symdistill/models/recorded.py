@@ -60,6 +60,12 @@ class RecordedModel:
     def count_tokens(self, request: Request) -> int:
         return byte_bound(request)
 
+    def check(self, requests: Iterable[Request]) -> None:
+        """Raises RecordingMissing for the first request that was not recorded; the message says what differs."""
+        for request in requests:
+            if request.key not in self._replies:
+                raise self._missing(request)
+
     async def generate(self, requests: Sequence[Request]) -> Sequence[Completion | CallFailed]:
         """Raises RecordingMissing for a request that was not recorded; the message says what differs."""
         return [self._answer(request) for request in requests]
@@ -74,8 +80,11 @@ class RecordedModel:
         if isinstance(reply, Failure):
             kind = reply.kind if reply.kind in ("refused", "rejected") else "rejected"
             return CallFailed(kind, f"recorded as {reply.kind}: {reply.message}")
+        raise self._missing(request)
+
+    def _missing(self, request: Request) -> RecordingMissing:
         what, fix = self._difference(request)
-        raise RecordingMissing(f"{self._source} has no reply for {request.key}: {what}.", fix)
+        return RecordingMissing(f"{self._source} has no reply for {request.key}: {what}.", fix)
 
     def _difference(self, request: Request) -> tuple[str, str]:
         """What keeps a request from being one of those recorded, and what to do about it."""

@@ -42,10 +42,12 @@ def parse_model_name(name: str) -> tuple[str, str]:
     return backend, rest
 
 
-def load_teacher(settings: TeacherSettings, examples: Sequence[Example] = ()) -> LanguageModel:
+def load_teacher(settings: TeacherSettings, examples: Sequence[Example] = (), *, to_ask: bool = True) -> LanguageModel:
     """The teacher the configuration names. Weights are loaded at its first call.
 
-    `examples` are the rows whose own rationales `teacher.model: dataset` answers with.
+    `examples` are the rows whose own rationales `teacher.model: dataset` answers with. Where it is not `to_ask`, but
+    only to be known by name and to count tokens, it needs no key, and a local model is neither downloaded nor
+    dequantised for that.
 
     Raises:
         ConfigError: no model is named, or not in a form that is known.
@@ -56,7 +58,7 @@ def load_teacher(settings: TeacherSettings, examples: Sequence[Example] = ()) ->
         raise ConfigError("`teacher.model` is not set.", f"Write one of: {', '.join(FORMS.values())}.")
     backend, rest = parse_model_name(settings.model)
     if backend == "openai":
-        return _openai(rest, settings)
+        return _openai(rest, settings, to_ask)
     if backend == "llama_cpp":
         from symdistill.models.llama_cpp import LlamaCppModel
 
@@ -64,6 +66,10 @@ def load_teacher(settings: TeacherSettings, examples: Sequence[Example] = ()) ->
             Path(rest).expanduser(), slots=settings.slots, context=settings.context, threads=settings.threads
         )
     if backend == "transformers":
+        if not to_ask:
+            from symdistill.models.unasked import Unasked
+
+            return Unasked(rest, trust_remote_code=settings.trust_remote_code)
         from symdistill.models.transformers_local import TransformersModel
 
         return TransformersModel.load(rest, batch_size=settings.slots, trust_remote_code=settings.trust_remote_code)
@@ -76,20 +82,42 @@ def load_teacher(settings: TeacherSettings, examples: Sequence[Example] = ()) ->
     return DatasetModel(examples)
 
 
-def _openai(model: str, settings: TeacherSettings) -> LanguageModel:
+def is_replay(settings: TeacherSettings) -> bool:
+    """Whether the replies exist already, in a recording or in the rows, so that nobody is asked."""
+    return settings.model is not None and parse_model_name(settings.model)[0] in ("recorded", "dataset")
+
+
+def needs_key(settings: TeacherSettings) -> bool:
+    """Whether the model is OpenAI's own, which answers nobody without a key."""
+    return settings.model is not None and parse_model_name(settings.model)[0] == "openai" and _address(settings) is None
+
+
+def missing_key(settings: TeacherSettings) -> str | None:
+    """The environment variable that must hold a key before the model can be asked, and holds none."""
+    return settings.api_key_env if needs_key(settings) and not _key(settings) else None
+
+
+def _key(settings: TeacherSettings) -> str:
+    return os.environ.get(settings.api_key_env, "").strip()
+
+
+def _address(settings: TeacherSettings) -> str | None:
+    """Where a server speaks the protocol; None: OpenAI's own."""
+    return settings.base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or None
+
+
+def _openai(model: str, settings: TeacherSettings, to_ask: bool) -> LanguageModel:
     from symdistill.models.openai_compatible import OpenAICompatibleModel
 
-    key = os.environ.get(settings.api_key_env, "").strip()
-    base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or None
-    if not key and base_url is None:
+    if to_ask and missing_key(settings):
         raise PrerequisiteError(
             f"There is no key for {settings.model}: the environment variable {settings.api_key_env} is not set.",
             f"export {settings.api_key_env}=…",
         )
     return OpenAICompatibleModel(
         model,
-        base_url=base_url,
-        api_key=key or "none",
+        base_url=_address(settings),
+        api_key=_key(settings) or "none",
         key_variable=settings.api_key_env,
         concurrency=settings.concurrency,
         samples_per_call=settings.samples_per_call,

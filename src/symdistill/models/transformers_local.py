@@ -18,12 +18,13 @@ from symdistill.models.chat import PromptFormat, Template, prompt_format, prompt
 from symdistill.models.reasoning import split_reasoning
 from symdistill.models.weights import (
     Dtype,
+    answering_marks,
     end_tokens,
-    inference_dtype,
     load_config,
     load_pretrained,
     model_directory,
     model_name,
+    resolved_dtype,
 )
 from symdistill.records import Completion, Request
 
@@ -38,7 +39,8 @@ _CALLS = 4
 class TransformersModel:
     """A loaded model and tokenizer as a `LanguageModel`.
 
-    `name` stands in content keys, so it must name these very weights. Calls that are under way at once share
+    `name` stands in content keys, so it must name all that decides a reply: these very weights, their numbers, and the
+    template. Calls that are under way at once share
     `batch_size` rows, so several make sure that a row that has ended finds another to follow it. A reply ends at the
     template's end of turn or an end token of the generation config.
     """
@@ -73,11 +75,12 @@ class TransformersModel:
             ModelError: the directory is not a model, or a file was cut off.
         """
         directory = model_directory(where, trust_remote_code=trust_remote_code)
-        self = cls(None, None, name=model_name(where, directory), batch_size=batch_size, template=template)
+        name = model_name(where, directory) + answering_marks(directory, template, dtype, trust_remote_code)
+        self = cls(None, None, name=name, batch_size=batch_size, template=template)
         self._owned = True
         self._load = lambda: load_pretrained(directory, dtype=dtype, trust_remote_code=trust_remote_code)
         self._config = lambda: load_config(directory, trust_remote_code=trust_remote_code)
-        self._dtype = lambda: inference_dtype() if dtype == "auto" else dtype
+        self._dtype = lambda: resolved_dtype(dtype)
         return self
 
     @property

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from symdistill import content
 from symdistill.errors import PrerequisiteError, UnusableModel
+from symdistill.models.chat import Template, template_kind
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -29,6 +30,20 @@ _HUB_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "model*.safetensors")
 _WEIGHTS = "model.safetensors"
 _WEIGHTS_INDEX = "model.safetensors.index.json"
 _OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_BESIDE_WEIGHTS = (
+    "config.json",
+    "chat_template.jinja",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+)
+"""Files that decide replies like the weights do; *.model (SentencePiece) and *.py (code of its own) do as well."""
+
 _MAX_HEADER = 100_000_000
 """Bytes; the limit safetensors itself sets for a header."""
 
@@ -72,9 +87,31 @@ def is_hub_id(name: str) -> bool:
 
 
 def model_name(where: str | Path, directory: Path) -> str:
-    """The name content keys know the weights by: `transformers:`, what it is called, and a fingerprint of it."""
+    """The name content keys know the model by: `transformers:`, what it is called, and a fingerprint of its files.
+
+    Of a model that is asked otherwise than in float32 and with its usual template, marks follow (`answering_marks`).
+    """
     called = str(where) if not Path(where).expanduser().exists() else directory.resolve().name
     return f"transformers:{called}#{directory_fingerprint(directory)}"
+
+
+def answering_marks(directory: Path, template: Template, dtype: Dtype, trust_remote_code: bool = False) -> str:
+    """What a model's name holds beside its files, because it decides replies: `+plain` for a template that is not the
+    tokenizer's own, and the numbers where they are not float32, `+bfloat16`. `auto` is looked up on this machine.
+
+    Raises:
+        UnusableModel: the tokenizer cannot be read.
+    """
+    numbers = resolved_dtype(dtype)
+    return template_mark(directory, template, trust_remote_code) + ("" if numbers == "float32" else f"+{numbers}")
+
+
+def template_mark(directory: Path, template: Template, trust_remote_code: bool = False) -> str:
+    """The template's part of `answering_marks`. `plain` is the usual format of a tokenizer without a template."""
+    if template != "plain":
+        return ""
+    tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
+    return "" if template_kind(tokenizer) == "plain" else "+plain"
 
 
 def check_directory(path: Path) -> None:
@@ -138,10 +175,11 @@ def check_safetensors(file: Path) -> None:
 
 
 def directory_fingerprint(path: Path) -> str:
-    """Twelve hexadecimal digits of the SHA-256 of config, chat template and weights. Reads all of them."""
+    """Twelve hexadecimal digits of the SHA-256 of all files that decide what a model in this directory replies:
+    config, template, tokenizer, end tokens, code and weights. Reads all of them."""
     digest = hashlib.sha256()
-    files = [path / "config.json", path / "chat_template.jinja", path / "tokenizer_config.json", *weight_files(path)]
-    for file in files:
+    others = sorted([*path.glob("*.model"), *path.glob("*.py")])
+    for file in [*(path / name for name in _BESIDE_WEIGHTS), *others, *weight_files(path)]:
         if file.is_file():
             digest.update(f"{file.name} {content.file_sha256(file)}\n".encode())
     return digest.hexdigest()[:12]
@@ -159,7 +197,7 @@ def load_pretrained(directory: Path, *, dtype: Dtype = "auto", trust_remote_code
     from transformers import AutoModelForCausalLM
 
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
-    weights = getattr(torch, inference_dtype() if dtype == "auto" else dtype)
+    weights = getattr(torch, resolved_dtype(dtype))
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
     with quiet(), readable_errors(directory):
         config = load_config(directory, trust_remote_code=trust_remote_code)
@@ -208,6 +246,11 @@ def load_config(directory: Path, *, trust_remote_code: bool = False) -> Any:
 def inference_dtype() -> Literal["float32", "bfloat16"]:
     """bfloat16 where the hardware multiplies it natively, else float32."""
     return "bfloat16" if bfloat16_is_native() else "float32"
+
+
+def resolved_dtype(dtype: Dtype) -> Literal["float32", "bfloat16"]:
+    """What `dtype` means on this machine."""
+    return inference_dtype() if dtype == "auto" else dtype
 
 
 def bfloat16_is_native() -> bool:

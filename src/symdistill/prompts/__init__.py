@@ -41,6 +41,8 @@ ERROR_ANALYSIS_WITH_GOLD = f"{ERROR_ANALYSIS}+gold"
 KNOWLEDGE_NOTES = "knowledge-notes/1"
 """Name and version of what `knowledge_notes_messages` asks."""
 
+_DEMONSTRATED = ("question", "rationale", "answer")
+
 _SECTION = re.compile(r"^=== (\w+) ===\n", re.MULTILINE)
 
 
@@ -88,14 +90,14 @@ def question_text(example: Example) -> str:
 
 
 def read_demonstrations(path: Path) -> tuple[Demonstration, ...]:
-    """Few-shot examples from JSONL rows with `question`, `answer`, and optionally `rationale` and `task`.
+    """Few-shot examples from JSONL rows with `question`, `rationale`, `answer`, and optionally `task`.
 
     Raises:
-        DataError: the file is missing, or a row is not JSON or lacks `question` or `answer`.
+        DataError: the file is missing, or a row is not JSON or lacks one of the three.
     """
     fix = 'A row looks like {"question": …, "rationale": …, "answer": …}.'
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"Cannot read the demonstrations {path}: {error}.", "Check `teacher.demonstrations`."
@@ -106,12 +108,16 @@ def read_demonstrations(path: Path) -> tuple[Demonstration, ...]:
             continue
         try:
             row = json.loads(line)
-            question, answer = str(row["question"]), str(row["answer"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}, line {number}: not a demonstration ({error!r}).", fix) from error
-        rationale = str(row.get("rationale") or "").strip()
-        reply = f"{rationale} {cue(answer)}" if rationale else cue(answer)
-        found.append(Demonstration(question, reply, row.get("task")))
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: not valid JSON ({error}).", fix) from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: not a demonstration, which has keys.", fix)
+        told = {key: str(row.get(key, "")).strip() for key in _DEMONSTRATED if row.get(key) is not None}
+        lacking = [f"`{key}`" for key in _DEMONSTRATED if not told.get(key)]
+        if lacking:
+            raise DataError(f"{path}, line {number}: a demonstration without {' and '.join(lacking)}.", fix)
+        reply = f"{told['rationale']} {cue(str(row['answer']))}"
+        found.append(Demonstration(str(row["question"]), reply, row.get("task")))
     if not found:
         raise DataError(f"{path} holds no demonstrations.", fix)
     return tuple(found)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from symdistill import content
 from symdistill.errors import CallFailed, ConfigError, RunDirectoryError
@@ -20,11 +20,12 @@ from symdistill.methods import Material, Method
 from symdistill.methods.gate import gated
 from symdistill.methods.kard import Kard
 from symdistill.progress import Progress
-from symdistill.records import Completion, Example, Request, Sampling
+from symdistill.records import AnswerType, Completion, Example, Request, Sampling
 from symdistill.runs.config import RunConfig, load_config
 from symdistill.runs.directory import RunDirectory, default_run_directory
 from symdistill.runs.engines import chosen_engine
 from symdistill.runs.gates import looks_up
+from symdistill.runs.validation import nearest
 from symdistill.sampling.loops import ask, outside_loops
 from symdistill.students.settings import Engine
 from symdistill.tasks import parse_answer
@@ -78,15 +79,18 @@ class FinishedStudent:
     def answer(self, question: str, *, choices: Mapping[str, str] | None = None, answer_type: str = "text") -> Answer:
         """Answer one question, greedily, as at evaluation: with a gate and knowledge where the method has them.
 
-        An item that was edited since the last question counts as it is now.
+        `answer_type` is choice, number, label or text; with `choices`, letters and their texts, it is choice. An item
+        that was edited since the last question counts as it is now.
 
         Raises:
+            ConfigError: the question is empty, there is no such type of answer, or a choice has no choices.
             ModelError: the student cannot be asked. DataError: its gate was not calibrated yet.
             RunDirectoryError, StoreError: the knowledge base cannot be read any more.
         """
+        kind: Any = "choice" if choices else answer_type
+        _check_question(question, kind, choices)
         if self._before:
             self._before()
-        kind: Any = "choice" if choices else answer_type
         example = Example("question", question, answer_type=kind, choices=choices)
         limit = self._config.evaluation_for(self._method).max_new_tokens
         sampling = Sampling(max_tokens=limit, seed=self._config.seed)
@@ -200,7 +204,7 @@ def run(
     `overrides` maps dotted keys to values, as `key=value` on the command line does.
 
     Raises:
-        SymdistillError: whatever stops the run.
+        ConfigError: `overrides` is no mapping. SymdistillError: whatever else stops the run.
     """
     from symdistill.runs.pipeline import run_all
 
@@ -232,8 +236,26 @@ def compare_grid(
     return outside_loops(lambda: run_grid(grid, Unwatched(), workers=workers))
 
 
+def _check_question(question: str, kind: str, choices: Mapping[str, str] | None) -> None:
+    """Raises ConfigError where what is asked cannot be answered."""
+    if not question.strip():
+        raise ConfigError("The question is empty.", "Ask one.")
+    if kind not in (known := get_args(AnswerType)):
+        raise ConfigError(f"`{kind}` is no `answer_type`.", nearest(str(kind), known))
+    if kind == "choice" and not choices:
+        raise ConfigError(
+            "A question of the `answer_type` choice needs its choices.",
+            'Add choices={"A": "…", "B": "…"}, or take another type.',
+        )
+
+
 def _as_words(overrides: Mapping[str, Any] | None) -> list[str]:
-    """Changes by dotted key as `key=value` on a command line."""
+    """Changes by dotted key as `key=value` on a command line. Raises ConfigError for anything but a mapping."""
+    if not isinstance(overrides, Mapping | None):
+        raise ConfigError(
+            f"`overrides` is a {type(overrides).__name__}; it must map dotted keys to values.",
+            'Write overrides={"training.max_steps": 10}.',
+        )
     plain = {k: str(v) if isinstance(v, Path) else v for k, v in (overrides or {}).items()}
     return [f"{key}={content.canonical_json(value)}" for key, value in plain.items()]
 

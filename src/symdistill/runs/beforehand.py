@@ -2,33 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from symdistill.errors import ConfigError
+from symdistill.errors import ConfigError, PrerequisiteError
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.instances import own_items
 from symdistill.methods import METHODS, Method
 from symdistill.methods.nesycd import Nesycd
 from symdistill.methods.skintern import Skintern
 from symdistill.models.settings import TeacherSettings
-from symdistill.records import Sampling
+from symdistill.prompts import student_messages
+from symdistill.records import Message, Sampling
 from symdistill.runs.gates import looks_up
+from symdistill.runs.quoting import check_price
+from symdistill.runs.symbols import needs_features
 from symdistill.runs.workspace import base_at
+from symdistill.training.optimizers import PLAIN, missing_package
 
 if TYPE_CHECKING:
     from symdistill.runs.workspace import Workspace
 
 _LEAST_TOKENS = 2
-"""Of a reply in two stretches: one of each."""
+"""Of a reply in two stretches: one of each. Of an example: one that is learned, and the end of the turn."""
+_TEMPLATE = 512
+"""Tokens that a chat template may add to a prompt."""
 
 
 def check_beforehand(work: Workspace) -> None:
-    """Raises ConfigError where a selection has nothing to go by, a reply no room, or a given base no notes."""
+    """Raises ConfigError where a selection has nothing to go by, a reply no room, a given base no notes, or a budget no
+    price; PrerequisiteError where an optimizer's package is missing."""
     _check_selection(work)
     _check_room(work)
     _check_bases(work)
     _check_given_notes(work)
+    for where, teacher in teachers_asked(work).items():
+        if teacher.budget_usd is not None:
+            check_price(teacher, where)
+    _check_optimizers(work)
+
+
+def teachers_asked(work: Workspace) -> dict[str, TeacherSettings]:
+    """The teachers that a run of methods may ask, by the section that their keys stand in, the first where several
+    are the same."""
+    config, found = work.config, {}
+    if config.teacher.model and (work.needs_teacher or config.evaluation.teacher or needs_features(work)):
+        found["teacher"] = config.teacher
+    for method in work.involved if config.knowledge.path is None else ():
+        if isinstance(method, Nesycd) or (isinstance(method, Skintern) and method.kinds):
+            found[f"{config.where_of(method)}.analysis"] = config.analysis_for(method)
+    first: dict[tuple[object, ...], str] = {}
+    for where, one in found.items():
+        first.setdefault((one.model, one.base_url, one.api_key_env, one.price, one.budget_usd), where)
+    return {where: found[where] for where in first.values()}
+
+
+def check_lengths(work: Workspace) -> None:
+    """Raises ConfigError where the prompts alone leave no training question within `training.max_length`. The student's
+    tokenizer is loaded only where the shortest prompt might be too long, and only if it is on this machine."""
+    from symdistill.models.chat import prompt_format
+    from symdistill.students.loading import student_tokenizer
+
+    for method in work.trained:
+        limit = work.config.training_for(method).max_length
+        prompts = sorted(
+            (student_messages(example, instruction=method.student_instruction) for example in work.task.train),
+            key=_bytes,
+        )
+        if not prompts or _bytes(prompts[0]) + _TEMPLATE < limit:  # no tokenizer makes more than one token of a byte
+            continue
+        tokenizer = student_tokenizer(work.config.student)
+        if tokenizer is None:
+            return
+        form = prompt_format(tokenizer, work.config.student.template)
+        lengths = (len(form.encode_prompt(prompt)) for prompt in prompts)
+        if (shortest := _shortest(lengths, limit - _LEAST_TOKENS)) is not None:
+            raise ConfigError(
+                f"No training question fits into `{work.config.key_for(method, 'training', 'max_length')}`, {limit:,} "
+                f"tokens: for {method.label} the shortest takes {shortest:,} before what is learned begins.",
+                "Raise it; 1,024 is enough for most questions with a rationale.",
+            )
+
+
+def _shortest(lengths: Iterator[int], most: int) -> int | None:
+    """The shortest of `lengths`; None as soon as one is at most `most`."""
+    found = None
+    for length in lengths:
+        if length <= most:
+            return None
+        found = length if found is None else min(found, length)
+    return found
+
+
+def _bytes(messages: Sequence[Message]) -> int:
+    return sum(len(message.content.encode("utf-8", "surrogatepass")) for message in messages)
+
+
+def _check_optimizers(work: Workspace) -> None:
+    for method in work.trained:
+        name = work.config.training_for(method).optim
+        if (module := missing_package(name)) is not None:
+            raise PrerequisiteError(
+                f"`{work.config.key_for(method, 'training', 'optim')}: {name}` needs the Python module {module}, which "
+                "is not installed.",
+                f"Install the package that brings it, or choose one of: {', '.join(PLAIN)}.",
+            )
 
 
 def _check_selection(work: Workspace) -> None:

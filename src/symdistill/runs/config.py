@@ -33,6 +33,7 @@ from symdistill.runs.shared_keys import (
     analysis_changes,
     check_batches,
     check_epochs,
+    check_optimizer,
     check_pacing,
     check_replies,
     check_shared,
@@ -91,15 +92,18 @@ class RunConfig(Settings):
     knowledge: KnowledgeSettings = KnowledgeSettings()
     features: FeatureSettings = FeatureSettings()
     method: Mapping[str, Any] | None = Field(default=None, description=_A_METHOD)
+    """The run's only method."""
     methods: tuple[Annotated[Mapping[str, Any], Field(description=_A_METHOD)], ...] = Field(
         default=(), description=_METHODS
     )
+    """Several methods, compared on the same questions."""
     student: StudentSettings = StudentSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     store: Path | None = None
     """A response store shared by several runs; None: the run's own."""
     seed: int = Field(default=0, ge=0)
+    """Of everything that is drawn at random: the split, the teacher's replies, the training."""
     direct: DirectSettings | None = None
     multilevel: MultilevelSettings | None = None
 
@@ -146,7 +150,10 @@ class RunConfig(Settings):
             raise ConfigError("Both `method` and `methods` are set.", "Keep one of them.")
         entries = self._entries()
         if not entries:
-            raise ConfigError("No method is named.", f"Add `method: {{name: …}}` with one of {', '.join(METHODS)}.")
+            raise ConfigError(
+                f"No method is named{places.at('method')}.",
+                f"Add `method: {{name: …}}` with one of {', '.join(METHODS)}.",
+            )
         built = {where: self.method_of(entry, where, places) for where, entry in entries.items()}
         labels = [m.label for m in built.values()]
         for label in labels:
@@ -227,7 +234,9 @@ class RunConfig(Settings):
             own: Mapping[str, Any] | None = getattr(settings, section, None)
             if own is not None:
                 key = f"{where}.{section}"
-                check_pacing(_override(self.training, own, key, places), method, own, key, places)
+                changed = _override(self.training, own, key, places)
+                check_optimizer(changed, own, key, places)
+                check_pacing(changed, method, own, key, places)
         check_teacher(method, where, places)
 
     def teacher_for(self, method: Method) -> TeacherSettings:
@@ -387,6 +396,7 @@ def parse_config(
         return found_path(path, here, there, certain=certain)
 
     config = validated(RunConfig, change_paths(data, found), places)
+    check_optimizer(config.training, {}, "training", places)
     if not _VARIABLE.fullmatch(config.teacher.api_key_env):
         raise ConfigError(  # what was given is not repeated: it may be the key itself
             f"`teacher.api_key_env` in {places.where} is not the name of an environment variable.",

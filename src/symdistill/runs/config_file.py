@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from symdistill.errors import ConfigError
-from symdistill.runs.validation import Places, nearest
+from symdistill.runs.validation import Places
+from symdistill.tasks.files import file_meant
 
 _WORDS = {"method": "name", "gate": "mode"}
 """Groups of keys that may be a word, and the key which the word stands for."""
@@ -25,10 +26,11 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[dict[str, An
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        beside = [str(p) for p in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
-        raise ConfigError(f"There is no file {path}.", nearest(str(path), beside) or _INIT) from None
+        meant = file_meant(path, (".yaml", ".yml"))
+        raise ConfigError(f"There is no file {path}.", f"Did you mean `{meant}`?" if meant else _INIT) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read {path}: {error}.", "A configuration is a UTF-8 YAML file.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"Cannot read {path}: {reason}.", "A configuration is a UTF-8 YAML file.") from error
     try:
         data = yaml.safe_load(text)
         lines = _line_of_each_key(text, path)
@@ -41,6 +43,8 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> tuple[dict[str, An
         ) from error
     except ValueError as error:  # a date that is none, which the parser does not make an error of its own
         raise ConfigError(f"{path}: {error}.", "Put quotes around text that looks like a date.") from error
+    if data is None and not overrides:
+        raise ConfigError(f"{path} is empty.", _INIT)
     if data is None:
         data = {}
     if not isinstance(data, dict):

@@ -33,8 +33,8 @@ from symdistill.runs.direct_summary import rows_to_show, summary
 from symdistill.runs.directory import write_json
 from symdistill.runs.graphs import generate, graph_of, price_generation
 from symdistill.runs.manifest import family_manifest, paid_sentence
+from symdistill.runs.quoting import Quote
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate
 from symdistill.training.critic_features import OF_STUDENTS, WORDS
 
 _CASES = 30
@@ -62,7 +62,7 @@ def check_direct(work: Workspace) -> str:
     return f"{len(wanted.heads):,} heads{new} · {relations} relations of {schema.name} · {labels}{compared}"
 
 
-def price_direct(work: Workspace) -> Estimate:
+def price_direct(work: Workspace) -> Quote:
     """What the triples may cost at most."""
     schema = schema_of(work)
     return price_generation(work, schema, wanted_of(work, schema))

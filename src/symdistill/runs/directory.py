@@ -155,12 +155,16 @@ class RunDirectory:
         """The resolved configuration the run was made with. Raises RunDirectoryError."""
         try:
             data = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise RunDirectoryError(
                 f"{self.path} is not a run directory: it has no config.yaml.", "Name one that `symdistill run` made."
             ) from None
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise RunDirectoryError(f"Cannot read {self.config}: {error}.", "Restore it or start a new run.") from error
+            mark, said = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+            reason = f"{said}, line {mark.line + 1}" if mark and said else str(error)
+            raise RunDirectoryError(
+                f"Cannot read {self.config}: {reason}.", "Restore it or start a new run."
+            ) from error
         if not isinstance(data, dict):
             raise RunDirectoryError(f"{self.config} is not a set of keys.", "Restore it or start a new run.")
         return parse_config(data, Places(str(self.config)), base=self.path)

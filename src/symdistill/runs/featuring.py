@@ -41,9 +41,9 @@ from symdistill.models.registry import load_teacher
 from symdistill.models.settings import TeacherSettings
 from symdistill.records import Example, Request, Sampling
 from symdistill.runs.directory import write_json, write_rows
-from symdistill.runs.teaching import open_teacher, teacher_price, teacher_sampler
+from symdistill.runs.quoting import Quote
+from symdistill.runs.teaching import open_teacher, quoted, teacher_sampler
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.tasks.splitting import draw
 
 
@@ -200,23 +200,23 @@ def find_rules(work: Workspace, *, requests: int = 2, count: int = 12) -> tuple[
     return rules, proposals
 
 
-def price_questions(work: Workspace, settings: QuestionSettings) -> Estimate:
+def price_questions(work: Workspace, settings: QuestionSettings) -> Quote:
     """What `find_questions` would buy. Asks no model and writes nothing."""
     one_task(work.task.train)
-    model = open_teacher(work)
-    return estimate_of(work, model, requests_for_questions(work, model, settings), work.config.teacher)
+    model = open_teacher(work, to_ask=False)
+    return quoted(work, model, requests_for_questions(work, model, settings))
 
 
 def price_answers(
     work: Workspace, settings: AnswerSettings, *, limit: int | None = None, answered_by: str | None = None
-) -> Estimate:
+) -> Quote:
     """What `ask_questions` would buy. Asks no model and writes nothing."""
     teacher = _answering(work, answered_by)
-    model = load_teacher(teacher)
+    model = load_teacher(teacher, to_ask=False)
     asked = requests_for_answers(
         work, model, _questions(tree_files(work.directory.path)), asked_about(work, limit), settings
     )
-    return estimate_of(work, model, [one.request for one in asked], teacher)
+    return quoted(work, model, [one.request for one in asked], teacher)
 
 
 def outcome_line(proposals: Sequence[Proposal | ProposedRule]) -> str:
@@ -327,18 +327,4 @@ def feature_sampling(work: Workspace) -> Sampling:
         top_k=teacher.top_k,
         seed=work.config.seed,
         stop=teacher.stop,
-    )
-
-
-def estimate_of(
-    work: Workspace, model: LanguageModel, requests: Sequence[Request], teacher: TeacherSettings
-) -> Estimate:
-    """What these requests would take, less what is stored."""
-    there = work.config.store or work.directory.store
-    return estimate(
-        requests,
-        work.store if there.exists() else None,
-        model,
-        price=teacher_price(work, teacher),
-        retry_failures=teacher.retry_failures,
     )

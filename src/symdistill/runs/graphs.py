@@ -34,9 +34,9 @@ from symdistill.models.base import LanguageModel
 from symdistill.models.registry import load_teacher
 from symdistill.records import Request, Sampling
 from symdistill.runs.directory import write_rows, write_text
-from symdistill.runs.teaching import teacher_price, teacher_sampler
+from symdistill.runs.quoting import Quote
+from symdistill.runs.teaching import quoted, teacher_sampler
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.tasks.files import read_rows
 
 
@@ -98,10 +98,7 @@ def generate(work: Workspace, store: TripleStore, wanted: Wanted) -> Outcome:
             samples=wanted.samples,
         )
         if not asked:
-            raise DataError(
-                f"There is no head to ask about ({len(heads):,} heads, none of which a relation may begin at).",
-                "Give --heads FILE or --new-heads N, and look at the `domain` of the schema's relations.",
-            )
+            raise _no_head(len(heads))
         sampled = sampler.sample([one.request for one in asked], stage="tails")
     batch = _described(batch_for("tails", store.schema, model.name, sampling))
     triples, batches, report = tails_from(
@@ -118,7 +115,7 @@ def extract(
     Raises as `generate`; DataError where there is no text.
     """
     if not texts:
-        raise DataError("There is no text to take triples out of.", "Give --text FILE with some.")
+        raise _no_text()
     model, sampling = _teacher(work), _sampling(work)
     asked = extraction_requests(store.schema, texts, model.name, sampling, relations=relations)
     with teacher_sampler(work, model) as sampler:
@@ -128,9 +125,12 @@ def extract(
     return _kept(store, (), triples, [batch], report)
 
 
-def price_generation(work: Workspace, schema: Schema, wanted: Wanted) -> Estimate:
-    """What `generate` may cost at most; heads that nobody knows yet count as long as the longest known one."""
-    model = _teacher(work)
+def price_generation(work: Workspace, schema: Schema, wanted: Wanted) -> Quote:
+    """What `generate` may cost at most; heads that nobody knows yet count as long as the longest known one.
+
+    Raises as `generate`, but for what comes of asking; RecordingMissing as `quote`.
+    """
+    model = _teacher(work, to_ask=False)
     known = [*wanted.heads, *schema.heads]
     longest = max(known, key=len, default="")
     unknown = [f"{longest} {number}" for number in range(wanted.new_heads)]
@@ -143,17 +143,32 @@ def price_generation(work: Workspace, schema: Schema, wanted: Wanted) -> Estimat
         tails=wanted.tails,
         samples=wanted.samples,
     )
+    if not tails:
+        raise _no_head(len(wanted.heads))
     heads = _head_requests(work, schema, model, wanted) if wanted.new_heads else []
-    return _priced(work, model, [*heads, *(one.request for one in tails)])
+    guessed = {one.request.key for one in tails if one.head in unknown}
+    return quoted(work, model, [*heads, *(one.request for one in tails)], guessed=guessed)
 
 
-def price_extraction(
-    work: Workspace, schema: Schema, texts: Mapping[str, str], relations: Sequence[str] = ()
-) -> Estimate:
-    """What `extract` may cost at most."""
-    model = _teacher(work)
+def price_extraction(work: Workspace, schema: Schema, texts: Mapping[str, str], relations: Sequence[str] = ()) -> Quote:
+    """What `extract` may cost at most. Raises as `price_generation`."""
+    if not texts:
+        raise _no_text()
+    model = _teacher(work, to_ask=False)
     asked: list[Asked] = extraction_requests(schema, texts, model.name, _sampling(work), relations=relations)
-    return _priced(work, model, [one.request for one in asked])
+    return quoted(work, model, [one.request for one in asked])
+
+
+def _no_head(heads: int) -> DataError:
+    return DataError(
+        f"There is no head to ask about ({heads:,} heads, none of which a relation may begin at).",
+        "Give --heads FILE or --new-heads N (`direct.heads` is for `symdistill run`), and look at the `domain` of the "
+        "schema's relations.",
+    )
+
+
+def _no_text() -> DataError:
+    return DataError("There is no text to take triples out of.", "Give --text FILE with some.")
 
 
 def rationale_texts(work: Workspace) -> dict[str, str]:
@@ -193,12 +208,12 @@ def _text(path: Path) -> str:
         raise DataError(f"Cannot read {path}: {error}.", "Name a UTF-8 text file.") from None
 
 
-def _teacher(work: Workspace) -> LanguageModel:
+def _teacher(work: Workspace, *, to_ask: bool = True) -> LanguageModel:
     if work.config.teacher.model in (None, "dataset"):
         raise ConfigError(
             "No teacher is named that can write triples.", "Set `teacher.model`, for example openai:gpt-4o-mini."
         )
-    return load_teacher(work.config.teacher)
+    return load_teacher(work.config.teacher, to_ask=to_ask)
 
 
 def _sampling(work: Workspace) -> Sampling:
@@ -233,14 +248,3 @@ def _kept(
         write_text(store.path / "heads.txt", "".join(f"{' '.join(head.split())}\n" for head in heads))
     write_rows(store.path / "asked.jsonl", (dataclasses.asdict(entry) for entry in answered))
     return Outcome(tuple(heads), added, tuple(answered))
-
-
-def _priced(work: Workspace, model: LanguageModel, requests: Sequence[Request]) -> Estimate:
-    there = work.config.store or work.directory.store
-    return estimate(
-        requests,
-        work.store if there.exists() else None,
-        model,
-        price=teacher_price(work),
-        retry_failures=work.config.teacher.retry_failures,
-    )

@@ -28,7 +28,7 @@ from symdistill.runs.grid_settings import GridSettings
 from symdistill.runs.idle import idle_keys, is_idle
 from symdistill.runs.paths import absolute
 from symdistill.runs.usual import entries_in, label_in, with_share
-from symdistill.runs.validation import Places, closest, known_keys, nearest, validated
+from symdistill.runs.validation import Places, closest, in_place_of, known_keys, nearest, validated
 
 _NAME = 180  # characters of a folder's name at most
 
@@ -301,10 +301,9 @@ class _Cells:
                     f"`{key}`{self._places.at(key)} changes nothing {self._idle[one.key]}.",
                     "Take it out, or change what it depends on.",
                 )
-            if one.target not in (known := known_keys(RunConfig)):
-                close = closest(one.target, known)
-                hint = f"Did you mean `grid.vary.{close}`?" if close else ""
-                raise ConfigError(f"Unknown key `{key}`{self._places.at(key)}.", f"{hint} Write SECTION.KEY.".strip())
+            if one.target not in known_keys(RunConfig):
+                hint = in_place_of(one.target, RunConfig, "grid.vary")
+                raise ConfigError(f"Unknown key `{key}`{self._places.at(key)}.", hint)
             raise ConfigError(
                 f"`{key}`{self._places.at(key)} changes nothing: no method of this grid depends on it, or each that "
                 "does sets it in its entry.",

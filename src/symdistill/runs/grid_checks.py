@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 
 from symdistill.content import canonical_json, content_key
 from symdistill.errors import ConfigError, RunDirectoryError, SymdistillError
 from symdistill.models.base import LanguageModel
 from symdistill.progress import Progress, Silent
+from symdistill.prompts import Demonstration
 from symdistill.records import Request
 from symdistill.runs.commons import Commons
 from symdistill.runs.directory import RunDirectory
@@ -18,31 +20,34 @@ from symdistill.runs.grid_crew import corrected
 from symdistill.runs.grid_keys import in_own_keys
 from symdistill.runs.grid_state import examples_key
 from symdistill.runs.judging import held_out
-from symdistill.runs.knowing import summed
 from symdistill.runs.pipeline import preflight
 from symdistill.runs.pricing import with_later
+from symdistill.runs.quoting import Quote, quote, summed
 from symdistill.runs.symbols import feature_requests, needs_features
-from symdistill.runs.teaching import all_requests, open_teacher, teacher_price
+from symdistill.runs.teaching import all_requests, open_teacher
 from symdistill.runs.teaching import pools as pools_of
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.sampling.store import ResponseStore
 from symdistill.tasks.loading import Task
+
+Shown = dict[Path, tuple[Demonstration, ...]]
 
 
 @dataclass(frozen=True)
 class Checked:
     """A grid that can be started. `questions` is, for each cell's name, the content key of what it learns from and is
-    asked; `tasks` holds the questions of each distinct task, by the configuration that names them."""
+    asked; `tasks` holds the questions of each distinct task, by the configuration that names them, and `shown` the
+    demonstrations that were read for it."""
 
     grid: Grid
     questions: Mapping[str, str]
     tasks: Mapping[str, Task]
+    shown: Mapping[str, Shown]
 
     def workspace(self, cell: Cell, progress: Progress | None = None) -> Workspace:
         """The cell's workspace, unclaimed, with its questions read already."""
         work = unclaimed(self.grid, cell, progress)
-        work.task = self.tasks[_task_key(cell)]
+        work.task, work.shown = self.tasks[_task_key(cell)], self.shown[_task_key(cell)]
         return work
 
 
@@ -64,6 +69,7 @@ def check_grid(grid: Grid, progress: Progress | None = None) -> Checked:
     if RunDirectory(grid.directory).config.exists():
         raise RunDirectoryError(f"{grid.directory} holds a run, and no grid.", "Choose another --output.")
     tasks: dict[str, Task] = {}
+    shown: dict[str, Shown] = {}
     learned: dict[str, str] = {}
     questions: dict[str, str] = {}
     asked: dict[str, Cell] = {}
@@ -72,10 +78,10 @@ def check_grid(grid: Grid, progress: Progress | None = None) -> Checked:
         work = unclaimed(grid, cell, progress if new else None)
         try:
             if not new:
-                work.task = tasks[key]
+                work.task, work.shown = tasks[key], shown[key]
             corrected(cell, grid.place(cell))
             preflight(work, fetch=False)
-            tasks[key] = work.task
+            tasks[key], shown[key] = work.task, work.shown
             held = held_out(work)
             judged = content_key("q1", [[e.id, e.question, e.answer] for e in held])
         except RunDirectoryError as error:
@@ -98,7 +104,7 @@ def check_grid(grid: Grid, progress: Progress | None = None) -> Checked:
         if key not in learned:
             learned[key] = examples_key(work.task.train)
         questions[cell.name] = content_key("q3", [examples_key(held), learned[key]])
-    return Checked(grid, questions, tasks)
+    return Checked(grid, questions, tasks, shown)
 
 
 def pools(checked: Checked) -> Iterator[tuple[Workspace, list[Cell]]]:
@@ -117,12 +123,15 @@ def pools(checked: Checked) -> Iterator[tuple[Workspace, list[Cell]]]:
         yield checked.workspace(cells[0]), cells
 
 
-def price_grid(checked: Checked) -> Estimate | None:
+def price_grid(checked: Checked) -> Quote | None:
     """What the whole grid would buy, replies that cells share counted once; None when no teacher is asked.
 
     Where cells have different teachers, the sums are over all of them.
+
+    Raises as `quote`.
     """
     found: dict[str, tuple[Workspace, dict[str, Request]]] = {}
+    guessed: set[str] = set()
 
     def wants(work: Workspace, model: LanguageModel, requests: Sequence[Request]) -> None:
         teacher = work.config.teacher
@@ -132,22 +141,25 @@ def price_grid(checked: Checked) -> Estimate | None:
 
     for work, _ in pools(checked):
         if work.config.teacher.model:
-            model = open_teacher(work)
+            model = open_teacher(work, to_ask=False)
             wants(work, model, all_requests(work, model.name))
     for work in filter(needs_features, map(checked.workspace, checked.grid.cells)):
-        model = open_teacher(work)
-        wants(work, model, feature_requests(work, model))
+        model = open_teacher(work, to_ask=False)
+        certain, unsure = feature_requests(work, model)
+        guessed |= {request.key for request in unsure}
+        wants(work, model, [*certain, *unsure])
     if not found:
         return None
     store = ResponseStore(checked.grid.store) if checked.grid.store.exists() else None
     try:
         priced = [
-            estimate(
+            quote(
                 list(wanted.values()),
                 store,
-                open_teacher(work),
-                price=teacher_price(work),
-                retry_failures=work.config.teacher.retry_failures,
+                open_teacher(work, to_ask=False),
+                work.config.teacher,
+                account=work.account,
+                guessed=guessed,
             )
             for work, wanted in found.values()
         ]

@@ -50,7 +50,12 @@ def moved(places: Places, keys: Mapping[str, str]) -> Places:
             every |= {key + k.removeprefix(own): value for k, value in found.items() if _within(k, own)}
         return every
 
-    return replace(places, lines=there(places.lines), overrides=there(places.overrides))
+    overrides = there(places.overrides)
+    for key, own in keys.items():  # an override of a section says what stands in it
+        around = (places.overrides[k] for k in sorted(places.overrides, key=len, reverse=True) if _within(own, k))
+        if key not in overrides and (said := next(around, None)) is not None:
+            overrides[key] = said
+    return replace(places, lines=there(places.lines), overrides=overrides)
 
 
 def _within(key: str, section: str) -> bool:

@@ -175,15 +175,16 @@ def compressor(work: Workspace, method: Skintern, texts: Sequence[str]) -> Compr
 
 def _read_by_the_student(work: Workspace, texts: Sequence[str]) -> dict[str, tuple[Unit, ...]]:
     """The units of each text, with their self-information under the run's untrained student."""
-    from symdistill.models.weights import directory_fingerprint
+    from symdistill.models.weights import directory_fingerprint, resolved_dtype
     from symdistill.students.loading import load_student, locate_student
 
-    by = directory_fingerprint(locate_student(work.config.student)) if texts else ""
+    settings = work.config.student
+    by = f"{directory_fingerprint(locate_student(settings))} {resolved_dtype(settings.dtype)}" if texts else ""
 
     def read(missing: Sequence[str]) -> Iterable[list[list[Any]]]:
         from symdistill.students.information import token_information
 
-        student = load_student(work.config.student, for_training=False)
+        student = load_student(settings, for_training=False)
         for begin in range(0, len(missing), _TEXTS_AT_A_TIME):
             part = missing[begin : begin + _TEXTS_AT_A_TIME]
             for text, tokens in zip(part, token_information(student, part), strict=True):
@@ -224,7 +225,7 @@ def notes_ahead(work: Workspace) -> list[Asking]:
         if notes_path(work, method).with_suffix(".json").exists():
             continue
         settings = work.config.analysis_for(method)
-        model = load_teacher(settings, work.task.train)
+        model = load_teacher(settings, work.task.train, to_ask=False)
         requests = notes_requests(_cases_to_price(work, method), model.name, analysis_sampling(work, method))
         made = recipe(work, method)
         if made["curation"]["select"] not in SEEDED:

@@ -85,6 +85,8 @@ def evaluate_students(work: Workspace, added: AddedKnowledge | None = None) -> E
         Interrupted: Ctrl-C; the answers so far are stored and not asked for again.
     """
     questions = held_out(work)
+    for method in (one for one in work.methods if one.asks_student):
+        student_place(work, method)  # one that is missing stops it before the others have answered
     wanting = (m for m in work.methods if not m.trains or isinstance(m, Kard))
     rationales = pool(work) if any(m.needs == "rationales" for m in wanting) else []
     scored: list[Scored] = []
@@ -171,8 +173,8 @@ def held_out(work: Workspace) -> list[Example]:
         questions = questions[: work.config.evaluation.limit]
     if not any(q.answer is not None for q in questions):
         raise DataError(
-            "No held-out question has an answer to check against.",
-            "Give labelled questions in `task.eval_path`; the training questions may stay unlabelled.",
+            "There is no held-out question with an answer to check against.",
+            "Give two labelled rows or more, or labelled questions in `task.eval_path`; the others may be unlabelled.",
         )
     return questions
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from symdistill.content import canonical_json
 from symdistill.errors import RunDirectoryError
@@ -50,13 +50,10 @@ from symdistill.runs.noting import (
 )
 from symdistill.runs.teaching import kept_for
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate
 from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampler
 from symdistill.students.settings import StudentSettings
 from symdistill.tasks.splitting import draw, with_twins
-
-N = TypeVar("N", int, float)
 
 
 def knowledge_methods(work: Workspace) -> list[Nesycd]:
@@ -281,7 +278,7 @@ def analyses_ahead(work: Workspace) -> list[Asking]:
         if base_path(work, method).with_suffix(".json").exists():
             continue
         settings = work.config.analysis_for(method)
-        model = load_teacher(settings, work.task.train)
+        model = load_teacher(settings, work.task.train, to_ask=False)
         longest = " ".join(["multiplying"] * REPLY_WORDS)
         cases = [ErrorCase(e, longest, None) for e in learned_from(work, method) if e.answer is not None]
         sampling = analysis_sampling(work, method)
@@ -290,27 +287,6 @@ def analyses_ahead(work: Workspace) -> list[Asking]:
         first += [section.model_dump(mode="json") for section in (work.config.student, work.config.task)]
         found.append(Asking(settings, requests, canonical_json(first)))
     return found
-
-
-def summed(one: Estimate, other: Estimate) -> Estimate:
-    """Two figures as one."""
-    dollars = None if one.most_usd is None or other.most_usd is None else one.most_usd + other.most_usd
-    return dataclasses.replace(
-        one,
-        planned=one.planned + other.planned,
-        stored=one.stored + other.stored,
-        given_up=one.given_up + other.given_up,
-        to_buy=one.to_buy + other.to_buy,
-        most_tokens=one.most_tokens + other.most_tokens,
-        most_usd=dollars,
-        expected_tokens=_added(one.expected_tokens, other.expected_tokens),
-        expected_usd=_added(one.expected_usd, other.expected_usd),
-    )
-
-
-def _added(one: N | None, other: N | None) -> N | None:
-    """None where one of them is not known."""
-    return None if one is None or other is None else one + other
 
 
 def keep_rationales(work: Workspace, method: Method, rationales: Sequence[Rationale]) -> list[Rationale]:

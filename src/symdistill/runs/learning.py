@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from symdistill.content import content_key, file_sha256
 from symdistill.errors import DataError, RunDirectoryError
+from symdistill.evaluation.figures import counted
 from symdistill.methods import Material, Method
 from symdistill.methods.rl import Rl
 from symdistill.records import Example, Sampling, TrainingExample
@@ -36,7 +37,7 @@ from symdistill.runs.reading import with_reading
 from symdistill.runs.reinforcing import reinforce, reinforced_methods, round_places
 from symdistill.runs.symbols import ensure_features, with_lessons
 from symdistill.runs.teaching import pool
-from symdistill.runs.workspace import Workspace, demonstrations_of
+from symdistill.runs.workspace import Workspace
 from symdistill.sampling.loops import ask
 from symdistill.students.answering import open_for_answering
 from symdistill.students.settings import StudentSettings
@@ -86,7 +87,7 @@ def material_for(work: Workspace, method: Method, rationales: Sequence[Any]) -> 
     return Material(
         examples=learned_from(work, method),
         rationales=keep_rationales(work, method, rationales),
-        demonstrations=demonstrations_of(work.config.teacher_for(method)),
+        demonstrations=work.demonstrations_of(work.config.teacher_for(method)),
         seed=work.config.seed,
     )
 
@@ -101,8 +102,8 @@ def build_examples(method: Method, material: Material) -> list[TrainingExample]:
     examples = method.training_examples(material)
     if not examples:
         raise DataError(
-            f"{method.label} has nothing to learn from: curation kept no rationale.",
-            "See dropped.jsonl in the run directory for the reasons, and `curation` for the settings.",
+            f"{method.label} has nothing to learn from: rationales.jsonl in the run directory holds nothing for it.",
+            "See dropped.jsonl beside it for the reasons, and `curation` for the settings.",
         )
     return examples
 
@@ -161,7 +162,7 @@ def train_student(
     card = read_card(target)
     if card and card["fingerprint"] == fingerprint:
         work.progress.start("training")
-        work.progress.finish(f"{method.label}   trained before ({card['steps']:,} steps)")
+        work.progress.finish(f"{method.label}   trained before ({counted(card['steps'], 'step')})")
         return target
     with work.alone(fingerprint):
         return _train(work, method, material, examples, dev, fingerprint, target, begin, course)
@@ -225,7 +226,7 @@ def _train(
     }
     write_json(target / CARD, card)
     for finding in findings:
-        work.progress.note(f"            {method.label}: {finding}")
+        work.progress.note(f"            {method.label}, smoke check on training questions: {finding}")
     for left in work.directory.checkpoints.glob(f"{method.label}-????????"):
         shutil.rmtree(left, ignore_errors=True)  # those of trainings that were given up as well
     del student

@@ -33,13 +33,21 @@ from symdistill.methods.multilevel import (
     stop_reason,
 )
 from symdistill.models.registry import load_teacher
+from symdistill.models.settings import TeacherSettings
 from symdistill.records import Example
-from symdistill.runs.knowing import summed
 from symdistill.runs.multilevel_asking import pairs_of, request_of, student_requests, teacher_requests
 from symdistill.runs.multilevel_filters import audit_filter, build_filters
 from symdistill.runs.multilevel_fixed import Answered, ask_fixed
 from symdistill.runs.multilevel_inputs import Sources, audited_inputs, inputs_of_round, read_sources
-from symdistill.runs.multilevel_judges import audited_by, build_scorers, check_judges, grader, labelled, price_audit
+from symdistill.runs.multilevel_judges import (
+    audited_by,
+    auditor_settings,
+    build_scorers,
+    check_judges,
+    grader,
+    labelled,
+    price_audit,
+)
 from symdistill.runs.multilevel_writing import (
     Outcome,
     Rounds,
@@ -48,10 +56,10 @@ from symdistill.runs.multilevel_writing import (
     report_rounds,
     write_rounds,
 )
+from symdistill.runs.quoting import Quote, summed
 from symdistill.runs.reinforcing import asking, put_student
-from symdistill.runs.teaching import teacher_price, teacher_sampler
+from symdistill.runs.teaching import quoted, teacher_sampler
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate, estimate
 
 _NO_MEANING = ("demonstrations", "show_answer", "logprobs")
 
@@ -99,7 +107,7 @@ def check_multilevel(work: Workspace) -> str:
     return f"{sources.line}   no labels yet at {labels}" if labels and not labels.exists() else sources.line
 
 
-def price_multilevel(work: Workspace) -> Estimate | None:
+def price_multilevel(work: Workspace) -> Quote | None:
     """What round 0, and a model that grades, may cost at most; None where no model is paid."""
     settings = section_of(work)
     sources = read_sources(settings, work.config.seed)
@@ -113,16 +121,18 @@ def price_multilevel(work: Workspace) -> Estimate | None:
     if sources.seeds:
         return audit
     inputs = inputs_of_round(settings, sources, 0, [], [], work.config.seed)
-    model = load_teacher(work.config.teacher)
-    there = work.config.store or work.directory.store
-    found = estimate(
-        [request for request, _ in teacher_requests(work, model, settings, sources, inputs)],
-        work.store if there.exists() else None,
-        model,
-        price=teacher_price(work),
-        retry_failures=work.config.teacher.retry_failures,
-    )
+    model = load_teacher(work.config.teacher, to_ask=False)
+    found = quoted(work, model, [request for request, _ in teacher_requests(work, model, settings, sources, inputs)])
     return found if audit is None else summed(found, audit)
+
+
+def teachers_of_rounds(work: Workspace) -> dict[str, TeacherSettings]:
+    """Who writes round 0, where no file does, and a model that grades, by the section that their keys stand in."""
+    settings = section_of(work)
+    found = {} if settings.seeds or not work.config.teacher.model else {"teacher": work.config.teacher}
+    if settings.audit is not None and settings.audit.by == "model":
+        found["multilevel.audit.auditor"] = auditor_settings(work, settings.audit)
+    return found
 
 
 def run_multilevel(work: Workspace) -> str:

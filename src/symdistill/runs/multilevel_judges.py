@@ -18,10 +18,10 @@ from symdistill.prompts.pairs import audit_messages
 from symdistill.records import Request, Sampling
 from symdistill.runs.multilevel_filters import audit_filter, build_filters
 from symdistill.runs.multilevel_inputs import Sources, audited_inputs, inputs_of_round, read_labels
-from symdistill.runs.teaching import teacher_price, teacher_sampler
+from symdistill.runs.quoting import Quote, check_price
+from symdistill.runs.teaching import quoted, teacher_sampler
 from symdistill.runs.validation import validated
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate, estimate
 from symdistill.tasks import check_answer
 
 Grades = dict[str, bool]
@@ -72,7 +72,7 @@ def check_judges(work: Workspace, settings: MultilevelSettings) -> None:
             "Set `multilevel.audit.auditor.model`, for example openai:gpt-4o-mini, or `teacher.model`.",
         )
     if settings.audit.by == "model":
-        _open_auditor(work, settings.audit)
+        _open_auditor(work, settings.audit, to_ask=False)
 
 
 def _check_unknown(settings: MultilevelSettings, path: Path) -> None:
@@ -93,16 +93,14 @@ def _check_unknown(settings: MultilevelSettings, path: Path) -> None:
             )
 
 
-def price_audit(work: Workspace, settings: MultilevelSettings, sources: Sources) -> Estimate | None:
+def price_audit(work: Workspace, settings: MultilevelSettings, sources: Sources) -> Quote | None:
     """What grading all rounds would cost at most; None where no model grades."""
     if settings.audit is None or settings.audit.by != "model":
         return None
-    teacher, model = _open_auditor(work, settings.audit)
+    teacher, model = _open_auditor(work, settings.audit, to_ask=False)
     pairs = _audited_ahead(work, settings, settings.audit.fraction, sources)
     requests = [_question(model.name, teacher, settings.audit, pair, work.config.seed) for pair in pairs]
-    there = work.config.store or work.directory.store
-    store = work.store if there.exists() else None
-    return estimate(requests, store, model, price=teacher_price(work, teacher), retry_failures=teacher.retry_failures)
+    return quoted(work, model, requests, teacher, guessed={request.key for request in requests})
 
 
 def _audited_ahead(work: Workspace, settings: MultilevelSettings, fraction: float, sources: Sources) -> list[Pair]:
@@ -134,15 +132,13 @@ def _audited_ahead(work: Workspace, settings: MultilevelSettings, fraction: floa
     return found
 
 
-def _open_auditor(work: Workspace, audit: AuditSettings) -> tuple[TeacherSettings, LanguageModel]:
+def _open_auditor(
+    work: Workspace, audit: AuditSettings, *, to_ask: bool = True
+) -> tuple[TeacherSettings, LanguageModel]:
     """The model that grades, before its first call. Raises ConfigError, PrerequisiteError, DataError."""
     teacher = auditor_settings(work, audit)
-    model = load_teacher(teacher)
-    if teacher.budget_usd is not None and teacher_price(work, teacher) is None:
-        raise ConfigError(
-            f"`multilevel.audit.auditor` has a `budget_usd`, and the price of {model.name} is not known.",
-            "Set `multilevel.audit.auditor.price`, or `budget_tokens` in its place.",
-        )
+    model = load_teacher(teacher, to_ask=to_ask)
+    check_price(teacher, "multilevel.audit.auditor")
     return teacher, model
 
 

@@ -33,10 +33,14 @@ def paced(work: Workspace, method: Method, examples: list[TrainingExample]) -> l
 def untrained_losses(work: Workspace, examples: Sequence[TrainingExample]) -> list[float]:
     """The mean loss of each completion under the run's untrained student, in nats a token; infinite where the student
     cannot read so much."""
-    from symdistill.models.weights import directory_fingerprint
+    from symdistill.models.weights import answering_marks, directory_fingerprint
     from symdistill.students.loading import locate_student
 
-    by = directory_fingerprint(locate_student(work.config.student))
+    settings = work.config.student
+    place = locate_student(settings)
+    by = directory_fingerprint(place) + answering_marks(
+        place, settings.template, settings.dtype, settings.trust_remote_code
+    )
     keys = [_key(by, example) for example in examples]
     texts = dict(zip(keys, examples, strict=True))
 
@@ -44,7 +48,7 @@ def untrained_losses(work: Workspace, examples: Sequence[TrainingExample]) -> li
         from symdistill.students.likelihood import completion_losses
         from symdistill.students.loading import load_student
 
-        student = load_student(work.config.student, for_training=False)
+        student = load_student(settings, for_training=False)
         limit = getattr(student.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
         for begin in range(0, len(missing), _AT_A_TIME):
             part = [texts[key] for key in missing[begin : begin + _AT_A_TIME]]

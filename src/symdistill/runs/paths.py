@@ -108,8 +108,8 @@ def change_paths(data: Mapping[str, Any], change: Change) -> dict[str, Any]:
 def found_path(path: str, first: Path, then: Path, *, certain: bool) -> str:
     """`path` where it lies: in the folder `first`, else in `then`.
 
-    What lies in neither keeps its name where that may be one on the hub. A path goes where its own folder is, so that
-    the error about a missing file, or the file that is made, is where it was meant to be.
+    What lies in neither keeps its name where that may be one on the hub. A path goes where its own folder is, else to
+    `first`, so that the error about a missing file, or the file that is made, is where it was meant to be.
     """
     path = os.path.expanduser(path)
     if os.path.isabs(path):
@@ -117,7 +117,7 @@ def found_path(path: str, first: Path, then: Path, *, certain: bool) -> str:
     places = [path if folder == Path() else str(folder / path) for folder in (first, then)]
     there = next((p for p in places if os.path.exists(p)), None)
     if there is None and certain:
-        there = next((p for p in places if os.path.isdir(os.path.dirname(p) or ".")), None)
+        there = next((p for p in places if os.path.isdir(os.path.dirname(p) or ".")), places[0])
     return there or path
 
 

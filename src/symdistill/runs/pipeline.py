@@ -6,26 +6,26 @@ from collections import Counter
 from pathlib import Path
 
 from symdistill.errors import ConfigError, DataError
-from symdistill.progress import Progress, Silent
+from symdistill.progress import Progress
 from symdistill.runs.api import FinishedRun, open_run
 from symdistill.runs.bases import check_gates
+from symdistill.runs.beforehand import check_lengths
 from symdistill.runs.commons import Commons
 from symdistill.runs.config import RunConfig
-from symdistill.runs.directory import RunDirectory
 from symdistill.runs.engines import prepare_engine
 from symdistill.runs.families import run_family
 from symdistill.runs.internalising import ensure_notes, note_makers, note_takers
 from symdistill.runs.judging import evaluate_students, held_out
-from symdistill.runs.knowing import ensure_knowledge, knowledge_methods, makers, summed
+from symdistill.runs.knowing import ensure_knowledge, knowledge_methods, makers
 from symdistill.runs.learning import train_students
 from symdistill.runs.pricing import with_later
+from symdistill.runs.quoting import Quote, summed
 from symdistill.runs.reading import prepare_reading
 from symdistill.runs.reinforcing import check_audits
 from symdistill.runs.reporting import report_run
 from symdistill.runs.symbols import check_symbolic_task, ensure_features, price_features
 from symdistill.runs.teaching import curate_pool, edited_by_hand, pool, pools, price_teacher, sample_teacher
-from symdistill.runs.workspace import Workspace, workspace
-from symdistill.sampling.estimate import Estimate
+from symdistill.runs.workspace import Workspace, look_at, workspace
 
 
 def run_all(
@@ -108,6 +108,7 @@ def preflight(work: Workspace, *, fetch: bool) -> None:
         (locate_student if fetch else check_student)(work.config.student)
         if fetch:
             prepare_engine(work)
+        check_lengths(work)
         prepare_reading(work, write=fetch)
     counts = Counter(e.task for e in task.train)
     names = ", ".join(sorted(counts)[:4]) + (" …" if len(counts) > 4 else "")
@@ -115,22 +116,24 @@ def preflight(work: Workspace, *, fetch: bool) -> None:
     work.progress.note(f" task       {names}   {len(task.train):,} train · {len(task.evaluation):,} test{removed}")
     for note in task.notes:
         work.progress.note(f"            {note}")
+    for method in work.involved:
+        work.demonstrations_of(work.config.teacher_for(method))  # says which of them are held-out questions
 
 
 def price(
     config: RunConfig, path: Path, progress: Progress | None = None, *, needs_method: bool = True
-) -> Estimate | None:
-    """What a run would buy, without asking anyone and without leaving a trace. None when no teacher is asked."""
+) -> Quote | None:
+    """What a run would buy, without asking anyone and without leaving a trace. None when no teacher is asked.
+
+    Raises:
+        SymdistillError: what would stop the run before it asks anybody.
+    """
     if needs_method:
         config.build_methods()
-    work = Workspace(config, RunDirectory(path), progress or Silent())
-    try:
+    with look_at(config, path, progress) as work:
         preflight(work, fetch=False)
         found, features = price_teacher(work), price_features(work)
         if found and features:
             found = summed(found, features)
         there = (config.store or work.directory.store).exists()
         return with_later(found, [work], work.store if there else None) if found else None
-    finally:
-        if "store" in work.__dict__:
-            work.store.close()

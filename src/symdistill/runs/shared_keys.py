@@ -12,7 +12,8 @@ from symdistill.methods.base import TEACHER_KEYS
 from symdistill.methods.nesycd import NesycdSettings
 from symdistill.methods.rl import RlSettings
 from symdistill.methods.skintern import USUAL_ANALYSIS, SkinternSettings
-from symdistill.runs.validation import Places
+from symdistill.runs.validation import Places, closest
+from symdistill.training.optimizers import OPTIMIZERS, PLAIN
 from symdistill.training.settings import TrainingSettings
 
 ANALYSIS_TOKENS = 512
@@ -110,6 +111,22 @@ def check_epochs(
             f"{told[0].upper()}{told[1:]}, and `{key}` divides whole epochs among {steps} steps.",
             f"Set `{length}` to {math.floor(counted)}, or count the training in `max_steps`.",
         )
+
+
+def check_optimizer(training: TrainingSettings, changes: Mapping[str, Any], where: str, places: Places) -> None:
+    """Raises ConfigError where `training`, with the `changes` that stand at `where`, names no optimizer."""
+    name = training.optim
+    if name in OPTIMIZERS:
+        return
+    key = key_in("training", "optim", changes, where)
+    families = {known.partition("_")[0]: known for known in reversed(OPTIMIZERS)}
+    family = families.get(closest(name, list(families)) or "")
+    close = closest(name, OPTIMIZERS) or family if "_" in name else family or closest(name, OPTIMIZERS)
+    usual = f"Known: {', '.join(PLAIN)}, and those of bitsandbytes and other packages that transformers knows."
+    raise ConfigError(
+        f"`{key}`{places.at(key)} must be the name of an optimizer, not `{name}`.",
+        f"Did you mean `{close}`?" if close else usual,
+    )
 
 
 def check_batches(training: TrainingSettings, settings: RlSettings, where: str) -> None:

@@ -35,7 +35,6 @@ from symdistill.runs.featuring import (
     TreeFiles,
     ask_questions,
     asked_about,
-    estimate_of,
     find_questions,
     find_rules,
     fitting_methods,
@@ -45,9 +44,9 @@ from symdistill.runs.featuring import (
     requests_for_questions,
     tree_files,
 )
-from symdistill.runs.teaching import open_teacher
+from symdistill.runs.quoting import Quote
+from symdistill.runs.teaching import open_teacher, quoted
 from symdistill.runs.workspace import Workspace
-from symdistill.sampling.estimate import Estimate
 
 _PLACEHOLDER = "Does the writer say so, in these words or in others that come to the same?"
 
@@ -121,25 +120,26 @@ def ensure_features(work: Workspace) -> None:
         work.progress.note(f"            {len(rules.rules):,} rules of the teacher   {outcome_line(said)}")
 
 
-def feature_requests(work: Workspace, model: LanguageModel) -> list[Request]:
-    """What `ensure_features` asks the teacher; nothing where no method needs it. Questions that nobody has written yet
-    stand there as many as may be kept, at a length like theirs."""
+def feature_requests(work: Workspace, model: LanguageModel) -> tuple[list[Request], list[Request]]:
+    """What `ensure_features` asks the teacher, and what stands for more of it; nothing where no method needs it.
+    Questions that nobody has written yet stand there as many as may be kept, at a length like theirs."""
     if not needs_features(work):
-        return []
+        return [], []
     settings, files = work.config.features, tree_files(work.directory.path)
     source = settings.questions or (files.questions if files.questions.exists() else None)
     features = read_features(source) if source else {f"q{number}": _PLACEHOLDER for number in range(settings.most)}
     asked = requests_for_answers(work, model, features, asked_about(work, None), settings)
     found = [one.request for one in asked]
-    return found if source else [*requests_for_questions(work, model, settings), *found]
+    return (found, []) if source else (requests_for_questions(work, model, settings), found)
 
 
-def price_features(work: Workspace) -> Estimate | None:
+def price_features(work: Workspace) -> Quote | None:
     """What `ensure_features` would buy at most; None where nothing is asked. Asks no model and writes nothing."""
     if not needs_features(work):
         return None
-    model = open_teacher(work)
-    return estimate_of(work, model, feature_requests(work, model), work.config.teacher)
+    model = open_teacher(work, to_ask=False)
+    certain, guessed = feature_requests(work, model)
+    return quoted(work, model, [*certain, *guessed], guessed={request.key for request in guessed})
 
 
 def method_files(work: Workspace, method: Method) -> TreeFiles:

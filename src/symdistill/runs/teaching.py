@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from symdistill.models.settings import Price, TeacherSettings
 from symdistill.prompts import Demonstration, teacher_messages
 from symdistill.records import Completion, Example, Failure, Rationale, Request, Sampling
 from symdistill.runs.directory import forget, write_text
-from symdistill.runs.workspace import Workspace, demonstrations_of
-from symdistill.sampling.estimate import Estimate, estimate
+from symdistill.runs.quoting import Quote, quote
+from symdistill.runs.workspace import Workspace
 from symdistill.sampling.limits import Budget, CallLimits
 from symdistill.sampling.prices import price_of
 from symdistill.sampling.sampler import Sampled, Sampler
@@ -59,7 +59,7 @@ def pools(work: Workspace) -> list[Pool]:
     found: list[Pool] = []
     for teacher, learners in groups.items() or [(work.config.teacher, [])]:
         files = work.directory.pool(learners[0].label if found else "")
-        found.append(Pool(teacher, demonstrations_of(teacher), tuple(learners), *files))
+        found.append(Pool(teacher, work.demonstrations_of(teacher), tuple(learners), *files))
     return found
 
 
@@ -125,9 +125,9 @@ def samples_of(teacher: TeacherSettings, example: Example) -> int:
     return wanted or 1
 
 
-def open_teacher(work: Workspace) -> LanguageModel:
+def open_teacher(work: Workspace, *, to_ask: bool = True) -> LanguageModel:
     """The teacher the configuration names. Raises ConfigError, PrerequisiteError or ModelError."""
-    return load_teacher(work.config.teacher, [*work.task.train, *work.task.evaluation])
+    return load_teacher(work.config.teacher, [*work.task.train, *work.task.evaluation], to_ask=to_ask)
 
 
 def teacher_price(work: Workspace, settings: TeacherSettings | None = None) -> Price | None:
@@ -186,20 +186,30 @@ def sample_teacher(work: Workspace) -> Sampled:
         return sampler.sample(requests)
 
 
-def price_teacher(work: Workspace) -> Estimate | None:
-    """What `sample_teacher` would buy; None when no teacher is asked. Asks no model and writes nothing."""
+def price_teacher(work: Workspace) -> Quote | None:
+    """What `sample_teacher` would buy; None when no teacher is asked. Asks no model and writes nothing.
+
+    Raises as `quote`.
+    """
     work.check()
     if not work.config.teacher.model:
         return None
-    model = open_teacher(work)
+    model = open_teacher(work, to_ask=False)
+    return quoted(work, model, all_requests(work, model.name))
+
+
+def quoted(
+    work: Workspace,
+    model: LanguageModel,
+    requests: Sequence[Request],
+    teacher: TeacherSettings | None = None,
+    *,
+    guessed: Collection[str] = (),
+) -> Quote:
+    """`quote` for a run, with the replies it has. `teacher` None: the run's."""
     there = work.config.store or work.directory.store
-    return estimate(
-        all_requests(work, model.name),
-        work.store if there.exists() else None,
-        model,
-        price=teacher_price(work),
-        retry_failures=work.config.teacher.retry_failures,
-    )
+    store = work.store if there.exists() else None
+    return quote(requests, store, model, teacher or work.config.teacher, account=work.account, guessed=guessed)
 
 
 def pooled_curation(work: Workspace, pool: Pool) -> tuple[CurationSettings, bool]:

@@ -19,7 +19,7 @@ from symdistill.errors import ConfigError
 S = TypeVar("S", bound=BaseModel)
 
 _KINDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
-_SEVERAL = {"text": "texts"}
+_SEVERAL = {"text": "texts", "a whole number": "whole numbers", "a number": "numbers", "a path": "paths"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,24 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     return keys
 
 
+def in_place_of(key: str, model: type[BaseModel], prefix: str = "") -> str:
+    """What to write in the place of an unknown dotted key of a settings class: the key of the same section that was
+    probably meant, else one elsewhere of the same name or nearly the same, else one of those there are. `prefix` stands
+    before the key."""
+    section, dot, name = key.rpartition(".")
+    known = known_keys(model)
+    beside = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == section]
+    found = closest(name, beside)
+    if found:
+        return f"Did you mean `{_key(prefix, [section + dot + found])}`?"
+    # a section that the key stands in resembles it and is no key to write
+    elsewhere = [k for k in known if k.rpartition(".")[0] != section and not key.startswith(f"{k}.")]
+    found = next((k for k in elsewhere if k.rpartition(".")[2] == name), None) or closest(key, elsewhere)
+    if found:
+        return f"Did you mean `{_key(prefix, [found])}`?"
+    return f"Known here: {', '.join(beside)}." if beside else "Take it out."
+
+
 def section_of(annotation: Any) -> type[BaseModel] | None:
     """The settings class inside an annotation such as `LoraSettings | None`."""
     options = getattr(annotation, "__args__", (annotation,))
@@ -131,7 +149,7 @@ def _explained(error: ValidationError, model: type[BaseModel], places: Places, p
     shown = _key(prefix, key)
     if kind == "missing":
         around = _key(prefix, key[:-1])
-        wanted = _expected(found.annotation, tuple(metadata)) if found else "given"
+        wanted = expected(found.annotation, tuple(metadata)) if found else "given"
         return ConfigError(f"`{around}`{places.at(around)} has no `{key[-1]}`.", f"Add it; it must be {wanted}.")
     if kind == "value_error":
         said = first["msg"].removeprefix("Value error, ")
@@ -145,11 +163,8 @@ def _explained(error: ValidationError, model: type[BaseModel], places: Places, p
 
 
 def _unknown_key(model: type[BaseModel], key: str, places: Places, prefix: str) -> ConfigError:
-    known = known_keys(model)
-    siblings = [k.rpartition(".")[2] for k in known if k.rpartition(".")[0] == key.rpartition(".")[0]]
-    close = closest(key, known) or next((k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]), None)
-    fix = f"Did you mean `{_key(prefix, [close])}`?" if close else f"Known here: {', '.join(siblings)}."
-    if prefix.startswith("method") and not close:
+    fix = in_place_of(key, model, prefix)
+    if prefix.startswith("method") and not fix.startswith("Did you mean"):
         fix += " Training and evaluation keys have sections of their own."
     shown = _key(prefix, [key])
     return ConfigError(f"Unknown key `{shown}`{places.at(shown)}.", fix)
@@ -160,7 +175,7 @@ def _wrong_value(
 ) -> ConfigError:
     key, annotation, metadata, found = _spot(model, place)
     shown = _key(prefix, key)
-    wanted = _expected(annotation, tuple(metadata))
+    wanted = expected(annotation, tuple(metadata))
     name = f"`{shown}`{places.at(shown)}" if shown else f"The configuration{places.at('')}"
     problem = f"is empty; it must be {wanted}" if value is None else f"must be {wanted}, not {_shown(value)}"
     return ConfigError(f"{name} {problem}.", _way_out(annotation, found, value))
@@ -230,7 +245,7 @@ def _options(annotation: Any, metadata: tuple[Any, ...] = ()) -> list[tuple[Any,
     return [(annotation, metadata)]
 
 
-def _expected(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
+def expected(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     """What a value must be, in words: `a whole number above 0`."""
     said = next((m.description for m in metadata if isinstance(m, FieldInfo) and m.description), None)
     if said:
@@ -246,10 +261,12 @@ def _expected(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
         elif origin is bool:
             words += ["true", "false"]
         elif origin is tuple:
-            item = _expected(get_args(kind)[0])
-            words.append(f"a list of {_SEVERAL.get(item, item)}")
+            item = expected(get_args(kind)[0])
+            several = (many + item.removeprefix(one) for one, many in _SEVERAL.items() if item.startswith(one))
+            words.append(f"a list of {next(several, item)}")
         else:
             words.append(_KINDS.get(origin, "a group of keys") + _bounds(bounds))
+    words = list(dict.fromkeys(words))  # the sides of a union may be described as one
     return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else "".join(words)
 
 

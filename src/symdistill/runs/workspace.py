@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from symdistill.errors import ConfigError
+from symdistill.errors import ConfigError, DataError
 from symdistill.methods import Method
 from symdistill.methods.nesycd import Nesycd
 from symdistill.methods.skintern import Skintern
 from symdistill.models.llmlingua import check_llmlingua
 from symdistill.models.settings import TeacherSettings
 from symdistill.progress import Progress, Silent
-from symdistill.prompts import Demonstration, read_demonstrations
-from symdistill.records import Completion
+from symdistill.prompts import Demonstration, question_text, read_demonstrations
+from symdistill.records import Completion, Example
 from symdistill.runs.commons import Commons
 from symdistill.runs.config import RunConfig
 from symdistill.runs.directory import RunDirectory, identity_key
 from symdistill.runs.gates import makes_notes, source_of
 from symdistill.sampling.store import ResponseStore
 from symdistill.students.settings import Engine
+from symdistill.tasks.decontamination import decontaminate
 from symdistill.tasks.loading import Task, load_task
 
 
@@ -39,6 +40,8 @@ class Workspace:
     commons: Commons | None = None
     replies: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Dollars and tokens of every reply of a teacher that this process has looked at, by request key."""
+    shown: dict[Path, tuple[Demonstration, ...]] = field(default_factory=dict)
+    """The demonstrations of each file that was read, without held-out questions."""
 
     @cached_property
     def methods(self) -> list[Method]:
@@ -72,9 +75,40 @@ class Workspace:
     def store(self) -> ResponseStore:
         return ResponseStore(self.config.store or self.directory.store)
 
-    @cached_property
+    @property
     def demonstrations(self) -> tuple[Demonstration, ...]:
-        return demonstrations_of(self.config.teacher)
+        return self.demonstrations_of(self.config.teacher)
+
+    def demonstrations_of(self, teacher: TeacherSettings) -> tuple[Demonstration, ...]:
+        """The worked examples a teacher is shown. Those that give held-out questions away are left out, and counted, as
+        training questions that do are (`task.decontaminate`).
+
+        Raises:
+            DataError: the file cannot be used, or nothing is left of it.
+        """
+        path = teacher.demonstrations
+        if path is None:
+            return ()
+        if path not in self.shown:
+            self.shown[path] = self._read_shown(path)
+        return self.shown[path]
+
+    def _read_shown(self, path: Path) -> tuple[Demonstration, ...]:
+        found = read_demonstrations(path)
+        if not self.config.task.decontaminate:
+            return found
+        kept = not_held_out(found, self.task.evaluation)
+        if not kept:
+            raise DataError(
+                f"All {len(found):,} demonstrations of {path} are held-out questions (`teacher.demonstrations`).",
+                "Show others, or keep them with `task.decontaminate: false`.",
+            )
+        if lost := len(found) - len(kept):
+            self.progress.note(
+                f"            {lost:,} of {len(found):,} demonstrations {'is a' if lost == 1 else 'are'} held-out "
+                f"question{'s' * (lost > 1)}, and left out"
+            )
+        return kept
 
     @property
     def needs_teacher(self) -> bool:
@@ -175,14 +209,37 @@ class Workspace:
             )
 
 
-def demonstrations_of(teacher: TeacherSettings) -> tuple[Demonstration, ...]:
-    """The worked examples a teacher is shown."""
-    return read_demonstrations(teacher.demonstrations) if teacher.demonstrations else ()
+def not_held_out(shown: Sequence[Demonstration], held_out: Sequence[Example]) -> tuple[Demonstration, ...]:
+    """The demonstrations that give no held-out question away, with or without its options and instruction."""
+    drafts = [Example(str(at), one.question, task=one.task or "") for at, one in enumerate(shown)]
+    asked = [
+        Example(f"{example.id}/{form}", text, task=example.task, contrast_of=example.contrast_of or example.id)
+        for example in held_out
+        for form, text in enumerate(dict.fromkeys((example.question, question_text(example))))
+    ]
+    kept, _ = decontaminate(drafts, asked)
+    return tuple(shown[int(example.id)] for example in kept)
 
 
 def base_at(path: Path) -> Path:
     """The knowledge base of a path, which may be a run directory that holds one."""
     return path / "knowledge.sqlite" if path.is_dir() else path
+
+
+@contextlib.contextmanager
+def look_at(config: RunConfig, path: Path, progress: Progress | None = None) -> Iterator[Workspace]:
+    """A run to look at, with nothing made or written.
+
+    Raises:
+        RunDirectoryError: the directory holds a run of another configuration.
+    """
+    made = Workspace(config, RunDirectory(path), progress or Silent())
+    made.directory.check(config)
+    try:
+        yield made
+    finally:
+        if "store" in made.__dict__:
+            made.store.close()
 
 
 @contextlib.contextmanager

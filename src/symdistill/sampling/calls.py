@@ -21,9 +21,9 @@ class Ask:
     charged: Cost = NOTHING
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
-    """A call under way, with the upper bound of each request's cost."""
+    """A call under way, with the upper bound of each request's cost. No two are the same."""
 
     asks: list[Ask]
     bounds: list[Cost]

@@ -1,9 +1,9 @@
 """Asking a model many times: what goes out when, what comes back, and what is written down.
 
-One `Dispatch` is one list of requests on one event loop. Everything happens in `_turn`, once for every call that comes
-back: take what it brought, choose what goes out next, write replies, costs and reservations in one transaction, then
-let the next calls go. A slot is free again only when what it brought is stored, so a process killed at any moment has
-at most `concurrency` calls that nothing knows about.
+One `Dispatch` is one list of requests on one event loop. Everything happens in `_advance`, once for every call that
+comes back: take what it brought, choose what goes out next, write replies, costs and reservations in one transaction,
+then let the next calls go. A slot is free again only when what it brought is stored, so a process killed at any moment
+has at most `concurrency` calls that nothing knows about. How money is booked stands in `limits`.
 
 The task that had a reply sends the next request itself, before the event loop turns to anything else. Collecting the
 replies of one turn of the loop would save transactions, but when many arrive together the server would wait until the
@@ -18,44 +18,22 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from symdistill.errors import CallFailed, ServerUnreachable
 from symdistill.models.base import LanguageModel
 from symdistill.records import Completion, Failure, Request
+from symdistill.sampling.books import Books
 from symdistill.sampling.calls import Ask, Call, Tally, grouped, shared
+from symdistill.sampling.endings import Hopeless, OverBudget, PatienceEnded, Unreachable
 from symdistill.sampling.health import Health
 from symdistill.sampling.limits import NOTHING, CallLimits, Cost, Pace, Purse, Window
 from symdistill.sampling.store import ResponseStore
 
 _LONG_SECONDS = 0.25
 
-Row = tuple[Request, Completion | Failure]
 Outcome = Sequence[Completion | CallFailed] | BaseException
 """What a call came back with: one outcome a request, or what was raised."""
-
-
-class OverBudget(Exception):
-    """The next call does not fit the budget, and nothing under way can make room. `dollars`: the one in dollars."""
-
-    def __init__(self, *, dollars: bool) -> None:
-        super().__init__(dollars)
-        self.dollars = dollars
-
-
-class PatienceEnded(Exception):
-    """The server has done nothing but turn calls away for too long. Holds its last words."""
-
-
-class Hopeless(Exception):
-    """Every request so far has failed."""
-
-
-class Unreachable(Exception):
-    """Nothing answers at the model's address. Holds the last failure."""
-
-    def __init__(self, failure: CallFailed | ServerUnreachable) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
 
 
 class Dispatch:
@@ -79,10 +57,9 @@ class Dispatch:
     ) -> None:
         self.tally = Tally()
         self.purse = purse
-        self.stopped = False
-        self._store = store
+        self._stops = 0
+        self._books = Books(store, run, purse)
         self._model = model
-        self._run = run
         self._limits = limits
         self._hopeless_after = hopeless_after
         self._on_turn = on_turn
@@ -90,9 +67,9 @@ class Dispatch:
         self._pending = deque(grouped(requests, model.capacity))
         self._delayed: list[tuple[float, int, list[Ask]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._under_way = 0
+        self._under_way: set[Call] = set()
         self._numbers = 0
-        self._turn_due = False
+        self._tick_due = False
         self._busy_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._problem: BaseException | None = None
@@ -103,10 +80,12 @@ class Dispatch:
 
         Raises:
             StoreError, AccessDenied, RecordingMissing, PrerequisiteError: as the store and the model raise them.
-            OverBudget, PatienceEnded, Hopeless, Unreachable: after what was under way is back and stored.
+            OverBudget, PatienceEnded, Hopeless, Unreachable.
+            All of them after what was under way is back and stored, or was tried to be.
         """
         self._loop = loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = loop.create_future()
+        self._left: asyncio.Future[None] = loop.create_future()
         now = loop.time()
         limits = self._limits
         self._health = Health(limits, now, random.Random())
@@ -120,14 +99,26 @@ class Dispatch:
                 self._timer.cancel()
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            ended = asyncio.gather(*self._tasks, return_exceptions=True)
+            either: set[asyncio.Future[Any]] = {ended, self._left}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self._problem is not None:
             raise self._problem
 
     @property
     def under_way(self) -> int:
         """Calls that have left and are not back."""
-        return self._under_way
+        return len(self._under_way)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stops > 0
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether `run` has returned while a call would not be cancelled."""
+        return any(not task.done() for task in self._tasks)
 
     @property
     def pause(self) -> float:
@@ -135,50 +126,100 @@ class Dispatch:
         return self._health.wait(self._now())
 
     def stop(self) -> None:
-        """Let nothing more leave and wait for what is under way; called again, wait for nothing."""
-        if self.stopped:
-            for task in self._tasks:
-                task.cancel()
-        self.stopped = True
-        self._schedule()
+        """Let nothing more leave and wait for what is under way.
+
+        The second time, book what is under way as paid for, cancel it, and wait for that alone; the third time, for
+        nothing.
+        """
+        self._stops += 1
+        if self._loop is None:  # `run` will see it
+            return
+        if self._stops == 1:
+            self._schedule()
+        elif self._stops == 2:
+            self._abandon()
+        elif not self._left.done():
+            self._left.set_result(None)
 
     # One turn
 
     def _schedule(self) -> None:
-        if not self._turn_due and self._loop:
-            self._turn_due = True
-            self._loop.call_soon(self._turn)
+        if not self._tick_due and self._loop:
+            self._tick_due = True
+            self._loop.call_soon(self._tick)
 
-    def _turn(self, back: Call | None = None, outcome: Outcome = ()) -> Call | None:
-        """Deal with what came back and let the next calls go; the task that was back makes the one returned."""
-        if back is None:
-            self._turn_due = False
+    def _tick(self) -> None:
+        """A turn that no call brought about: the first, one that was waited for, one after `stop`."""
+        self._tick_due = False
+        for call in self._advance():
+            self._launch(call)
+
+    def _came_back(self, call: Call, outcome: Outcome) -> Call | None:
+        """The turn of a call that is back. The task that made it makes the one returned."""
+        calls = self._advance(call, outcome)
+        for more in calls[1:]:
+            self._launch(more)
+        return calls[0] if calls else None
+
+    def _advance(self, back: Call | None = None, outcome: Outcome = ()) -> list[Call]:
+        """Deal with what came back, choose what goes out next, write both down; the calls that may leave now.
+
+        They count as under way from here on: whoever gets them makes them, or ends in `_abandon`.
+        """
         if self._done.done():
-            return None
-        mine: Call | None = None
+            return []
         try:
             now = self._now()
-            rows: list[Row] = []
             if back is not None:
-                self._under_way -= 1
-                self._take(back, outcome, rows, now)
+                self._under_way.discard(back)
+                self._take(back, outcome, now)
             calls = self._choose(now)
-            unwritten = self.purse.unwritten()
-            if rows or unwritten != NOTHING:
-                self._store.add(rows, self._run, usd=unwritten.usd, tokens=unwritten.tokens)
-            self._under_way += len(calls)
-            if back is not None and calls:
-                mine = calls.pop(0)
-            for call in calls:
-                self._launch(call)
+            if not self._written():
+                calls = self._called_off(calls)
+            self._under_way.update(calls)
             self._on_turn()
         except BaseException as problem:
             self._problem = problem
             self._done.set_result(None)
-            return None
+            return []
         if not self._under_way and (self._ending or not (self._pending or self._delayed)):
             self._done.set_result(None)
-        return mine
+        return calls
+
+    def _written(self) -> bool:
+        """Write down what came and what the calls to come may cost. False: the store cannot.
+
+        After a failure what is under way is waited for, and then all of it is tried once more: a disk that was full or
+        a file that was locked may be so no longer.
+        """
+        if self._books.problem and self._under_way:
+            return False
+        written = self._books.write()
+        if not written:
+            self._problem = self._books.problem
+        return written
+
+    def _called_off(self, calls: list[Call]) -> list[Call]:
+        """Nothing may leave whose reservation is not written down."""
+        for call in calls:
+            for bound in call.bounds:
+                self._settle(bound, NOTHING)
+        return []
+
+    def _abandon(self) -> None:
+        """End now. What is under way has left, and may have been paid for."""
+        if self._done.done():
+            return
+        for call in self._under_way:
+            for bound in call.bounds:
+                self._settle(bound, bound)
+        self._under_way.clear()
+        try:
+            self._written()
+            self._on_turn()
+        except BaseException as problem:
+            self._problem = problem
+        self._done.set_result(None)
 
     def _now(self) -> float:
         assert self._loop is not None
@@ -200,12 +241,12 @@ class Dispatch:
         while call is not None:
             outcome: Outcome
             try:
+                if self._loop_waits():
+                    await asyncio.sleep(0)
                 outcome = await self._model.generate([ask.request for ask in call.asks])
             except BaseException as problem:  # none is lost: `_take` settles the call and ends the run where it must
                 outcome = problem
-            call = self._turn(call, outcome)
-            if self._loop_waits():
-                await asyncio.sleep(0)
+            call = self._came_back(call, outcome)
 
     def _loop_waits(self) -> bool:
         """Whether the event loop has not come around for long: a model that never waits must let signals through."""
@@ -227,7 +268,7 @@ class Dispatch:
             self._pending.appendleft(heapq.heappop(self._delayed)[2])
         wake = self._delayed[0][0] if self._delayed else None
         while self._pending and not self._ending:
-            busy = self._under_way + len(calls)
+            busy = len(self._under_way) + len(calls)
             if busy >= (1 if self._health.gone else self._window.size):
                 break
             asks = self._pending[0]
@@ -279,8 +320,10 @@ class Dispatch:
 
     # What comes back
 
-    def _take(self, call: Call, outcome: Outcome, rows: list[Row], now: float) -> None:
+    def _take(self, call: Call, outcome: Outcome, now: float) -> None:
         """Settle a call that is back: rows for what is final, another place in the queue for the rest."""
+        if isinstance(outcome, asyncio.CancelledError):  # not by `stop`: what that cancels is settled already
+            outcome = CallFailed("dropped", "the call was cancelled from inside, before there was an answer")
         if isinstance(outcome, ServerUnreachable):
             self._unreachable(call, outcome, now)
             return
@@ -295,13 +338,13 @@ class Dispatch:
         failed: list[CallFailed] = []
         for ask, bound, reply in zip(call.asks, call.bounds, outcomes, strict=True):
             if isinstance(reply, Completion):
-                rows.append((ask.request, self._reply(bound, reply)))
+                self._books.enter(ask.request, self._reply(bound, reply))
                 continue
             failed.append(reply)
             if reply.kind in ("rate_limited", "unreachable"):
                 self._settle(bound, NOTHING)
                 again.append(ask)
-            elif self._failed(ask, bound, reply, rows):
+            elif self._failed(ask, bound, reply):
                 later.append(ask)
         self._learn(call, failed, now)
         if again:
@@ -313,14 +356,13 @@ class Dispatch:
 
     def _reply(self, bound: Cost, reply: Completion) -> Completion:
         told = reply.prompt_tokens or reply.completion_tokens
-        # Where the server does not say what a reply took, it is booked at its upper bound.
         cost = self.purse.cost(reply.prompt_tokens, reply.completion_tokens) if told else bound
         self._settle(bound, cost, on_reply=cost if told else Cost(cost.usd, 0))
         self.tally.replies += 1
         self.tally.generated_tokens += reply.completion_tokens
         return reply if reply.cost_usd == cost.usd else replace(reply, cost_usd=cost.usd)
 
-    def _failed(self, ask: Ask, bound: Cost, outcome: CallFailed, rows: list[Row]) -> bool:
+    def _failed(self, ask: Ask, bound: Cost, outcome: CallFailed) -> bool:
         """Book a failed try. True: the request is worth another one."""
         ask.tries += 1
         cost = NOTHING
@@ -335,7 +377,7 @@ class Dispatch:
         # The earlier tries stand in the ledger; the failure's row takes them over.
         self._settle(bound, cost, on_reply=whole)
         failure = Failure(ask.request.key, outcome.kind, outcome.message, ask.tries, whole.usd, whole.tokens)
-        rows.append((ask.request, failure))
+        self._books.enter(ask.request, failure)
         self.tally.failures[outcome.kind] += 1
         self.tally.examples.setdefault(outcome.kind, outcome.message)
         enough = self._hopeless_after is not None and self.tally.finished >= self._hopeless_after
@@ -372,9 +414,8 @@ class Dispatch:
             self._problem = Unreachable(problem)
 
     def _end(self, call: Call, problem: BaseException) -> None:
-        """The call ended the whole: cancelled, or something that no other try would help."""
-        unknown = isinstance(problem, asyncio.CancelledError)  # it had left, and may have been paid for
+        """The call met something that no other try would help."""
         for bound in call.bounds:
-            self._settle(bound, bound if unknown else NOTHING)
-        if not unknown and self._problem is None:
+            self._settle(bound, NOTHING)
+        if self._problem is None:
             self._problem = problem

@@ -72,9 +72,12 @@ def _import(store: ResponseStore, path: Path) -> Exchanged:
     _, entries = open_recording(path)
     replies = failures = repeated = 0
     while batch := list(islice(entries, _BATCH)):
-        known = store.failures(request.key for request, _ in batch)
-        answered = set(known) | (set(_keys(batch)) - set(store.missing(_keys(batch))))
-        fresh = [(r, reply) for r, reply in batch if isinstance(reply, Completion) or r.key not in answered]
+        missing, failed_before = set(store.missing(_keys(batch))), store.failures(_keys(batch))
+        fresh = [
+            (request, reply)
+            for request, reply in batch
+            if request.key in missing and (isinstance(reply, Completion) or request.key not in failed_before)
+        ]
         added = store.add(fresh, IMPORTED_RUN)
         failed = sum(not isinstance(reply, Completion) for _, reply in fresh)
         failures += failed

@@ -1,6 +1,22 @@
 """How fast a model is asked, and what asking may cost: value objects and the small arithmetic behind them.
 
 Times are seconds of one monotonic clock that the caller reads.
+
+What a run has spent is the sum of what stands on its rows in the store (replies and failures) and of its lines in the
+ledger (the table `charges`). The purse has the same sum in memory, and what is reserved. A call's *bound* is the most
+that it can cost, its *cost* what the server says it took, or the bound where the server does not say.
+
+| event                                | purse              | ledger                       | row                |
+|--------------------------------------|--------------------|------------------------------|--------------------|
+| a call leaves                        | bound reserved     | bound, if not yet so much    | none               |
+| a reply comes                        | bound freed, cost  | bound back, if much is free  | reply, cost        |
+| … and the server did not count       | bound freed, bound | the bound's tokens           | reply, the dollars |
+| … and another process was faster     | bound freed, cost  | cost                         | none               |
+| a try fails, which may be charged    | bound freed, cost  | cost                         | none               |
+| the last try fails                   | bound freed, cost  | costs of earlier tries, back | failure, all costs |
+| a call is turned away, or never left | bound freed        | bound back, if much is free  | none               |
+| Ctrl-C twice while it is under way   | bound freed, bound | bound                        | none               |
+| `kill -9` while it is under way      |                    | bound stays                  | none               |
 """
 
 from __future__ import annotations

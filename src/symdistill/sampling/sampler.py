@@ -24,7 +24,8 @@ from symdistill.models.base import LanguageModel
 from symdistill.models.settings import Price
 from symdistill.progress import Progress, Silent
 from symdistill.records import Completion, Failure, Request
-from symdistill.sampling.dispatch import Dispatch, Hopeless, OverBudget, PatienceEnded, Unreachable
+from symdistill.sampling.dispatch import Dispatch
+from symdistill.sampling.endings import Hopeless, OverBudget, PatienceEnded, Unreachable
 from symdistill.sampling.limits import Budget, CallLimits, Cost, Purse
 from symdistill.sampling.loops import outside_loops
 from symdistill.sampling.meter import Meter, dollars
@@ -118,6 +119,7 @@ class Sampler:
             )
         self._runner = asyncio.Runner()
         self._closed = False
+        self._left_behind = False
         self._one_at_a_time = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -132,6 +134,9 @@ class Sampler:
             if self._closed:
                 return
             self._closed = True
+            if self._left_behind:  # a call that cannot be cancelled would be waited for
+                self._runner.get_loop().close()
+                return
             try:
                 self._await(self._model.close())
             finally:
@@ -141,7 +146,7 @@ class Sampler:
         """A reply or a failure for every request.
 
         Requests that fail after all tries are written down as failures and the rest goes on. Ctrl-C and SIGTERM (in
-        the main thread) let calls under way finish; a second one does not.
+        the main thread) let calls under way finish; a second one cancels them, a third one does not even wait for that.
 
         Raises:
             Interrupted: stopped by a signal. What was finished is stored.
@@ -208,6 +213,7 @@ class Sampler:
                 problem.fix = f"{problem.fix} {_kept(stored, len(planned.requests))}".strip()
             raise
         finally:
+            self._left_behind |= dispatch.left_behind
             spent = Cost(purse.spent.usd - before.usd, purse.spent.tokens - before.tokens)
             meter.show(dispatch.tally, spent.usd, None)
             stored = len(planned.completions) + dispatch.tally.replies

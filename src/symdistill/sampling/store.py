@@ -142,7 +142,8 @@ class ResponseStore:
         """Write replies, and what they cost, in one transaction: all of it or nothing.
 
         `usd` and `tokens` are charged to the run beside what stands on the replies: positive to reserve before a call
-        or to book an attempt that brought nothing, negative to take a reservation back.
+        or to book an attempt that brought nothing, negative to take a reservation back. A reply that is there already
+        is not written a second time, but was paid for a second time: what it took is charged to the run as well.
         """
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         new = 0
@@ -160,11 +161,13 @@ class ResponseStore:
                 place = (request.key, prompt, request.model, sampling_json(request.sampling), request.sample_index)
                 if isinstance(reply, Completion):
                     written = db.execute(_INSERT_COMPLETION, (*place, *completion_row(reply), run, now)).rowcount
+                    if not written:
+                        repeated.append(request.key)
+                        usd += reply.cost_usd
+                        tokens += reply.prompt_tokens + reply.completion_tokens
                 else:
                     written = db.execute(_INSERT_FAILURE, (*place, *failure_row(reply), run, now)).rowcount
                 new += written
-                if not written:
-                    repeated.append(request.key)
             if usd or tokens:
                 db.execute(
                     "INSERT INTO charges (run, usd, tokens, created_at) VALUES (?, ?, ?, ?)", (run, usd, tokens, now)

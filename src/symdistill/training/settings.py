@@ -28,24 +28,33 @@ class TrainingSettings(Settings):
     `gradient_accumulation_steps` of them, whatever their layout in memory."""
 
     learning_rate: PositiveFloat = 2.0e-4
+    """The highest of the schedule."""
     num_train_epochs: PositiveFloat = 3.0
-    max_steps: int = -1
-    """Optimiser steps; above 0 it overrides `num_train_epochs`."""
+    max_steps: Literal[-1] | PositiveInt = Field(
+        default=-1, description="a whole number above 0, or -1 for as many as `num_train_epochs` makes"
+    )
+    """Optimiser steps, whatever the epochs; -1: `num_train_epochs` decides."""
     per_device_train_batch_size: PositiveInt = 8
+    """Examples of a batch."""
     gradient_accumulation_steps: PositiveInt = 1
+    """Batches of a step."""
     lr_scheduler_type: Schedule = "cosine"
     warmup_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
     warmup_steps: int = Field(default=0, ge=0)
-    """Steps of warm-up; above 0 it overrides `warmup_ratio`."""
+    """Steps of warm-up in the place of `warmup_ratio`; 0: that decides. For none at all set `warmup_ratio: 0`."""
     weight_decay: NonNegativeFloat = 0.0
     max_grad_norm: NonNegativeFloat = 1.0
+    """A gradient with a larger norm is scaled down to it; 0: none is."""
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
     adam_epsilon: PositiveFloat = 1e-8
     optim: str = "adamw_torch_fused"
+    """An optimiser by the name it has in TrainingArguments."""
     bf16: bool | Literal["auto"] = "auto"
     """Compute in bfloat16 and learn in float32 weights; `auto`: where the hardware has it."""
     gradient_checkpointing: bool = False
+    """Compute activations a second time instead of keeping them: slower, in less memory."""
     share_prompts: bool = True
     """Compute once what a step's examples begin with alike. Losses and gradients are those of separate rows, but for
     the noise of a dropout, which the shared part then has once."""
@@ -60,14 +69,17 @@ class TrainingSettings(Settings):
     save_steps: PositiveFloat = 200
     """Steps between two checkpoints; below 1 a share of all steps."""
     save_total_limit: PositiveInt = 1
+    """Checkpoints that are kept while the training lasts."""
     logging_steps: PositiveInt = 1
     """Steps between two lines of training.jsonl; a line speaks of all steps since the one before."""
     early_stopping_patience: PositiveInt | None = None
-    """Stop after so many epochs without a better dev accuracy; the dev questions are cut from train. Of a curriculum
-    only the epochs of its last step count."""
+    """Stop after so many epochs without a better dev accuracy, and keep the weights of the best epoch. The dev
+    questions are cut from train. Of a curriculum only the epochs of its last step count. None: all epochs, and no dev
+    questions."""
     dev_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the training questions that `early_stopping_patience` cuts off as dev questions."""
     curriculum: Literal["none", "loss"] = "none"
-    """`loss`: easy examples first, by what the untrained student makes of them (see `training.pacing`)."""
+    """`loss`: easy examples first, by what the untrained student makes of them."""
     curriculum_steps: int = Field(default=3, ge=2)
     """Parts that are added one after the other; each needs an epoch at least."""
     seed: int | None = None
@@ -75,7 +87,7 @@ class TrainingSettings(Settings):
 
 
 class RerankerSettings(Settings):
-    """How a reranker of passages is trained (see `training.reranker`)."""
+    """How a reranker of passages is trained (training/reranker.py)."""
 
     tau_rationale: PositiveFloat = 1.0
     """τ1: how much the best passages of a rationale stand out."""

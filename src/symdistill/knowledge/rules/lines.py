@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from symdistill.errors import DataError
+from symdistill.tasks.files import way_to
 
 
 def json_lines(path: Path, form: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -36,7 +37,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"There is no {path}.", "Check the path.") from None
+        raise DataError(f"There is no file {path}.", way_to(path)) from None
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:

@@ -14,6 +14,7 @@ class QuestionSettings(Settings):
     """Asking for questions."""
 
     requests: PositiveInt = 4
+    """Requests for questions; each shows the teacher other inputs."""
     shown: PositiveInt = 8
     """Inputs in each request."""
     show_answers: bool | None = None
@@ -31,7 +32,7 @@ class AnswerSettings(Settings):
     per_request: PositiveInt = 12
     """Questions in one request; fewer cost more requests and are answered more carefully."""
     again: NonNegativeInt = 60
-    """Inputs asked about a second time, by which noise is measured."""
+    """Inputs asked about a second time, by which noise is measured; 0: it is not, and no feature is dropped for it."""
 
 
 class ScreeningSettings(Settings):
@@ -48,22 +49,22 @@ class ScreeningSettings(Settings):
 
 
 class FeatureSettings(QuestionSettings, AnswerSettings, ScreeningSettings):
-    """The `features` section: the questions of a run, asked once for all its methods.
-
-    `questions` is a file of named questions, as `trees questions` writes them; None: the teacher is asked for some.
-    `temperature` and `max_tokens` take the place of the teacher's.
-    """
+    """The `features` section: the questions of a run, asked once for all its methods."""
 
     questions: Path | None = None
+    """A file of named questions, as `trees questions` writes them; None: the teacher is asked for some."""
     temperature: NonNegativeFloat | None = None
+    """In the place of the teacher's."""
     max_tokens: PositiveInt | None = None
+    """In the place of the teacher's."""
 
 
 class FitSettings(Settings):
     """The tree."""
 
     max_depth: PositiveInt = 4
+    """Questions on the way to a leaf at most."""
     min_leaf: PositiveInt | None = None
     """Training inputs in a leaf at least; None: one of a hundred, and five at least."""
     folds: int = Field(default=5, ge=0)
-    """Parts for choosing the depth by cross-validation; 0: always `max_depth`."""
+    """Parts for choosing the depth by cross-validation; 0 or 1: always `max_depth`."""

@@ -32,7 +32,7 @@ from symdistill.errors import DataError
 from symdistill.knowledge.triples.normalise import says_nothing
 from symdistill.knowledge.triples.records import Batch, Origin, Triple, checked
 from symdistill.knowledge.triples.review import Decision
-from symdistill.tasks.files import read_rows
+from symdistill.tasks.files import read_rows, way_to
 
 _RDF = (".nq", ".ttl", ".jsonld")
 ENDINGS = (".jsonl", ".tsv", *_RDF)
@@ -72,9 +72,9 @@ def read_triples(path: Path) -> Contents:
         DataError: there is no such file, its format is unknown, or a line is damaged; the message names file and line.
         PrerequisiteError: the format needs pyoxigraph, which is not installed.
     """
-    kind = _known_ending(path)
     if not path.is_file():
-        raise DataError(f"There is no file {path}.", "Check the path.")
+        raise DataError(f"There is no file {path}.", way_to(path, "Name a file of triples, or a graph's directory."))
+    kind = _known_ending(path)
     if kind == ".jsonl":
         return _read_jsonl(path)
     return _read_tsv(path) if kind == ".tsv" else _read_rdf(path, kind)

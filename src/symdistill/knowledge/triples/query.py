@@ -17,6 +17,7 @@ from symdistill.knowledge.bounded import Bounds, values_of
 
 MOST_ROWS = 1_000
 
+_FORMS = "Queries only read: SELECT, ASK, CONSTRUCT or DESCRIBE, after the prefixes."
 _WORKER = Path(__file__).with_name("sparql_worker.py")
 _QUOTED = re.compile(
     r"\\."
@@ -97,7 +98,7 @@ def ask(
             elif "ready" in value:
                 started = time.perf_counter()
             elif "error" in value:
-                raise DataError(f"The query cannot be answered: {_told(value['error'])}.", "Correct the query.")
+                raise DataError(f"The query cannot be answered: {_told(value['error'])}.", _FORMS)
             elif "answer" in value:
                 return QueryResult("ask", answer=value["answer"], seconds=time.perf_counter() - started)
             else:

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symdistill.models.stops import Stops
 from symdistill.records import GATE_TOKENS
-
-_STOP_TAIL = 16
-"""Tokens beyond a stop string's own length that are looked at for it."""
-
 
 ANSWER_TOKENS = 32
 """Of a reply in two stretches so many tokens, or a quarter of them all if that is less, are left to the second."""
@@ -104,7 +101,7 @@ class Row:
         self._stretch = _Stretch()
         self._given: deque[int] = deque()
         self._unsure = False
-        self._tail = max((len(s.encode()) for s in job.stop), default=0) + _STOP_TAIL
+        self._stops = Stops(job.stop)
         self._numbers: npt.NDArray[np.float32] | None = None
 
     @property
@@ -153,7 +150,7 @@ class Row:
         if top_two is not None:
             stretch.top_two.append(top_two)
         stretch.end_token = token in end_ids
-        stretch.ended = stretch.end_token or self._meets_stop()
+        stretch.ended = stretch.end_token or self._stops.met(stretch.tokens, self._text)
         over = stretch.ended or len(stretch.tokens) >= self.room
         if self._first is not None:
             return over
@@ -189,20 +186,13 @@ class Row:
 
     def _decoded(self, stretch: _Stretch) -> Decoded:
         text = self._text(stretch.tokens[:-1] if stretch.end_token else stretch.tokens)
-        cuts = [at for at in (text.find(s) for s in self.job.stop) if at >= 0]
         return Decoded(
             tokens=tuple(stretch.tokens),
             logprobs=tuple(stretch.logprobs),
-            text=text[: min(cuts)] if cuts else text,
+            text=self._stops.cut(text),
             ended=stretch.ended,
             top_two=tuple(stretch.top_two) if self.job.top_two_at else None,
         )
-
-    def _meets_stop(self) -> bool:
-        if not self.job.stop:
-            return False
-        tail = self._text(self._stretch.tokens[-self._tail :])
-        return any(s in tail for s in self.job.stop)
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False))
