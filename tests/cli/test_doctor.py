@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from counting import write_questions
 from loopback import LoopbackServer
 from symdistill.cli.main import main
 
 pytest.importorskip("torch")
 
-from tiny import save_tiny
+from small_run import small_run, with_teacher
 
 
 def doctor(capsys: pytest.CaptureFixture[str], config: Path) -> tuple[int, dict[str, str]]:
@@ -26,17 +25,7 @@ def doctor(capsys: pytest.CaptureFixture[str], config: Path) -> tuple[int, dict[
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
-    write_questions(tmp_path / "q.jsonl", train=6, test=2)
-    save_tiny(tmp_path / "tiny")
-    return with_teacher(tmp_path / "c.yaml", "{model: dataset}")
-
-
-def with_teacher(file: Path, teacher: str, method: str = "method: std-cot") -> Path:
-    file.write_text(f"task: {{path: q.jsonl}}\nteacher: {teacher}\n{method}\nstudent: {{model: ./tiny}}\n")
-    return file
+    return small_run(tmp_path, monkeypatch)
 
 
 def test_what_would_run_is_told(capsys: pytest.CaptureFixture[str], config: Path) -> None:

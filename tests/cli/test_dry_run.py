@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from counting import write_questions
 from symdistill.cli.main import main
 
 pytest.importorskip("torch")
 
-from tiny import save_tiny
+from small_run import small_run
 
 BOUGHT = "teacher.model=openai:gpt-4o-mini"
 
@@ -28,14 +27,7 @@ def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, 
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
-    write_questions(tmp_path / "q.jsonl", train=6, test=2)
-    save_tiny(tmp_path / "tiny")
-    file = tmp_path / "c.yaml"
-    file.write_text("task: {path: q.jsonl}\nteacher: {model: dataset}\nmethod: std-cot\nstudent: {model: ./tiny}\n")
-    return file
+    return small_run(tmp_path, monkeypatch)
 
 
 def test_what_a_recording_has_is_replayed_and_what_it_lacks_is_refused(
