@@ -62,7 +62,7 @@ class MethodSettings(Settings):
     evaluation: Mapping[str, Any] = Field(default_factory=dict)
     """Single keys of `evaluation` for this method alone; `limit`, `confidence` and `teacher` are the run's."""
     gate: Annotated[GateSettings | None, BeforeValidator(_mode_alone)] = None
-    """Asks the trained student with knowledge where it is unsure; a word stands for its mode."""
+    """Asks the student with knowledge where it is unsure; a word stands for its mode."""
     knowledge: str | Mapping[str, Any] | None = None
     """With which knowledge: the label of a method of the run that has notes written (nesycd, skintern), the entry of
     one that does nothing else here, or the path of a knowledge base. None: `knowledge.path`, else the method's own
