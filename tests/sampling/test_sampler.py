@@ -182,3 +182,48 @@ def test_a_long_pause_is_said_once(store):
     with pytest.raises(Interrupted):
         sampled(store, script, capacity=Capacity(3), progress=told)
     assert told.notes == ["The teacher does not answer right now; trying again in 60 s."]
+
+
+def test_a_server_that_turns_calls_away_again_and_again_is_told_of(store, monkeypatch):
+    """Short pauses, none of which is worth a word, add up to a wait that nobody would understand."""
+    monkeypatch.setattr("symdistill.sampling.meter._NOTED_SECONDS", 0.2)
+    told = Told()
+
+    def script(request):
+        if not told.notes:
+            return CallFailed("rate_limited", "429 slow down", retry_after=0.05)
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+        return CallFailed("rate_limited", "429 slow down", retry_after=0.05)
+
+    with pytest.raises(Interrupted, match="turning calls away: 429 slow down"):
+        sampled(store, script, capacity=Capacity(1), progress=told)
+    assert told.notes[0].startswith("The teacher has turned calls away for 0:00 (429 slow down)")
+    assert len([note for note in told.notes if "turned calls away" in note]) == 1, "not at every try"
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"),
+    [
+        (
+            "rejected",
+            "1 failed, 1 of them rejected: too long. 1 are not asked again unless `teacher.retry_failures: true`.",
+        ),
+        ("server", "1 failed, 1 of them server: too long. 1 are asked again when the command runs again."),
+    ],
+)
+def test_why_some_failed_is_said_and_whether_they_are_asked_again(store, kind, ends):
+    requests = wanted(5)
+
+    def script(request):
+        return CallFailed(kind, "too long.") if request.key == requests[2].key else reply(request)
+
+    for again in (False, True):
+        told = Told()
+        if again and kind == "server":
+            break
+        sampled(store, script, requests, price=PRICE, progress=told)
+        assert told.notes[-1].strip() == ends, "again where nothing is asked any more"
+    if kind == "rejected":
+        told = Told()
+        sampled(store, script, requests, price=FREE, progress=told)
+        assert "retry_failures" not in told.notes[-1]

@@ -69,6 +69,7 @@ class Dispatch:
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way: set[Call] = set()
         self._numbers = 0
+        self._words = ""
         self._tick_due = False
         self._busy_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -124,6 +125,11 @@ class Dispatch:
     def pause(self) -> float:
         """Seconds the model wants to be left alone."""
         return self._health.wait(self._now())
+
+    @property
+    def turned_away(self) -> tuple[str, float] | None:
+        """The server's last words and the seconds since its last reply, while it does nothing but turn calls away."""
+        return (self._words, self._health.since_good(self._now())) if self._words else None
 
     def stop(self) -> None:
         """Let nothing more leave and wait for what is under way.
@@ -390,6 +396,7 @@ class Dispatch:
         if len(failed) < len(call.asks):
             self._health.answered(now)
             self._window.succeeded()
+            self._words = ""
         for failure in failed:
             if failure.kind == "unreachable":
                 if not self._health.unreachable(call.started, now) and not self._ending:
@@ -400,6 +407,7 @@ class Dispatch:
             self._health.reached()
             if failure.kind == "rate_limited" or failure.retry_after:
                 counted = self._window.overloaded(call.started, now)
+                self._words = failure.message
                 wish = failure.retry_after or None  # "in 0 seconds" is no answer to the question when
                 if not self._health.turned_away(now, wish, counted=counted) and not self._ending:
                     self._problem = PatienceEnded(failure.message)

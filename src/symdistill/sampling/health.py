@@ -34,6 +34,10 @@ class Health:
         """Seconds until a call may leave; 0 when it may leave now."""
         return max(0.0, self._paused_until - now)
 
+    def since_good(self, now: float) -> float:
+        """Seconds since the last reply, or since the first call."""
+        return now - self._good_at
+
     def answered(self, now: float) -> None:
         """A reply came."""
         self._answered = True

@@ -10,6 +10,7 @@ from symdistill.sampling.calls import Tally
 _EVERY_SECONDS = 0.2
 _OVER_SECONDS = 60.0
 _NOTED_SECONDS = 5.0
+_AGAIN_SECONDS = 30.0
 
 
 class Meter:
@@ -46,6 +47,15 @@ class Meter:
         if seconds >= _NOTED_SECONDS and now >= self._noted_until:
             self._noted_until = now + seconds
             self._progress.note(f"The teacher does not answer right now; trying again in {seconds:,.0f} s.")
+
+    def turned_away(self, words: str, seconds: float, patience: float, now: float) -> None:
+        """Say, now and then, that the model has done nothing but turn calls away for so long."""
+        if seconds >= _NOTED_SECONDS and now >= self._noted_until:
+            self._noted_until = now + _AGAIN_SECONDS
+            self._progress.note(
+                f"The teacher has turned calls away for {duration(seconds)} ({words}); it is asked again for up to "
+                f"{duration(patience)}."
+            )
 
     def _rates(self, finished: int, tokens: int, now: float) -> dict[str, str]:
         self._past.append((now, finished, tokens))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from symdistill.errors import (
     BudgetExhausted,
     CallFailed,
     ConfigError,
+    FailureKind,
     Interrupted,
     ModelError,
     ServerUnreachable,
@@ -167,6 +169,7 @@ class Sampler:
         self._progress.start(stage, len(planned.requests), len(planned.requests))
         self._progress.finish(f"{_summary(planned, 0, len(planned.given_up))}, 0 to buy, $0.00")
         _refuse_nothing(planned.requests, planned.completions, planned.given_up)
+        self._note_failures(planned.given_up)
         self._told_of(planned.completions)
         return _sampled(planned, planned.completions, planned.given_up, Cost())
 
@@ -179,6 +182,8 @@ class Sampler:
         def show() -> None:
             now = time.monotonic()
             meter.show(dispatch.tally, purse.spent.usd - before.usd, now)
+            if (away := dispatch.turned_away) is not None:
+                meter.turned_away(*away, self._limits.patience_seconds, now)
             meter.waiting(dispatch.pause, now)
 
         dispatch = Dispatch(
@@ -226,13 +231,28 @@ class Sampler:
         left = [key for key in planned.requests if key not in completions]
         failures_now = self._store.failures(left)
         if dispatch.stopped and dispatch.tally.finished < len(planned.to_ask):
+            away = f" The teacher was turning calls away: {dispatch.turned_away[0]}." if dispatch.turned_away else ""
             raise Interrupted(
-                f"Stopped. {stored:,} of {len(planned.requests):,} replies are stored and paid for.",
+                f"Stopped. {stored:,} of {len(planned.requests):,} replies are stored and paid for.{away}",
                 "Continue with the same command.",
             )
         _refuse_nothing(planned.requests, completions, failures_now)
+        self._note_failures(failures_now)
         self._told_of(completions)
         return _sampled(planned, completions, failures_now, spent)
+
+    def _note_failures(self, failures: dict[str, Failure]) -> None:
+        """Say why some requests have no reply, and whether they are asked again."""
+        if not failures:
+            return
+        kind, count, example = _commonest(failures)
+        final = sum(failure.kind not in TRANSIENT for failure in failures.values())
+        said = f"{len(failures):,} failed, {count:,} of them {kind}: {example}."
+        if final and self._price != FREE:  # a student's are wrong answers, and nobody's to repeat
+            said += f" {final:,} are not asked again unless `teacher.retry_failures: true`."
+        if final < len(failures):
+            said += f" {len(failures) - final:,} are asked again when the command runs again."
+        self._progress.note(f"            {said}")
 
     def _told(self, problem: Exception, planned: Plan, dispatch: Dispatch) -> Exception:
         """The problem in the user's terms, with what is safe."""
@@ -286,10 +306,14 @@ def _refuse_nothing(
     """Raise ModelError when there were requests and not one reply."""
     if not requests or completions or not failures:
         return
-    kinds = [failure.kind for failure in failures.values()]
-    commonest = max(set(kinds), key=kinds.count)
-    example = next(failure.message for failure in failures.values() if failure.kind == commonest)
-    raise _all_failed(commonest, kinds.count(commonest), len(failures), example)
+    kind, count, example = _commonest(failures)
+    raise _all_failed(kind, count, len(failures), example)
+
+
+def _commonest(failures: dict[str, Failure]) -> tuple[FailureKind, int, str]:
+    """The kind of failure there is most of, how many, and the words of one."""
+    kind, count = Counter(failure.kind for failure in failures.values()).most_common(1)[0]
+    return kind, count, next(f.message for f in failures.values() if f.kind == kind).rstrip(".")
 
 
 def _all_failed(kind: Any, count: int, total: int, example: str) -> CallFailed:
