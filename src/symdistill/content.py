@@ -73,13 +73,20 @@ def samples(
 ) -> list[Request]:
     """The requests for several samples of one prompt, as `request` makes each."""
     turns = tuple(messages)
-    body = f"{model}\n{prompt_key(turns)}\n{_sampling_json(sampling)}\n"
+    indices = list(sample_indices)
+    keys = request_keys(model, prompt_key(turns), sampling, indices)
+    return [Request(key, model, turns, sampling, i, example_id) for key, i in zip(keys, indices, strict=True)]
+
+
+def request_keys(model: str, prompt: str, sampling: Sampling, sample_indices: Iterable[int]) -> list[str]:
+    """The keys of several samples of the prompt whose `prompt_key` this is."""
+    body = f"{model}\n{prompt}\n{_sampling_json(sampling)}\n"
     shared = hashlib.sha256(body.encode("utf-8", "surrogatepass"))
     found = []
     for index in sample_indices:
         digest = shared.copy()
         digest.update(str(index).encode())
-        found.append(Request(f"r1_{digest.hexdigest()[:32]}", model, turns, sampling, index, example_id))
+        found.append(f"r1_{digest.hexdigest()[:32]}")
     return found
 
 

@@ -183,6 +183,9 @@ def test_a_store_travels_as_a_file(capsys: pytest.CaptureFixture[str], tmp_path:
     file = tmp_path / "replies.jsonl.gz"
     assert call(capsys, "store", "export", str(run), str(file))[0] == 0
     assert len(read_recording(file).replies) == 12
+    bare = tmp_path / "bare.jsonl"
+    assert call(capsys, "store", "export", str(run), str(bare), "--without-prompts")[0] == 0
+    assert '"messages"' not in bare.read_text()
     other = tmp_path / "other.sqlite"
     code, out, err = call(capsys, "store", "import", str(other), str(file))
     assert code == 0, err

@@ -46,6 +46,22 @@ def test_it_answers_under_the_recorded_models_name(file: Path) -> None:
     assert [reply.text for reply in replies if isinstance(reply, Completion)] == ["Sample 2.", "Sample 0."]
 
 
+def test_a_recording_without_prompts_answers_whoever_has_the_questions(tmp_path: Path) -> None:
+    path = tmp_path / "teacher.jsonl"
+    write_recording(path, {"models": [MODEL]}, recorded(), prompts=False)
+    model = RecordedModel.load(path)
+    reply = answer(model, wanted(index=2))
+    assert isinstance(reply, Completion)
+    assert reply.text == "Sample 2."
+    for request, said in [
+        (wanted("What is 9 + 9?"), "holds no prompts"),
+        (wanted(sampling=replace(WARM, temperature=1.0)), "temperature 0.7"),
+        (wanted(index=4), "only 4 samples"),
+    ]:
+        with pytest.raises(RecordingMissing, match=said):
+            answer(model, request)
+
+
 def test_a_replay_is_free_and_otherwise_as_it_was(file: Path) -> None:
     (request, reply) = recorded()[1]
     assert isinstance(reply, Completion)

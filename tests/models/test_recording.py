@@ -69,6 +69,32 @@ def test_a_line_is_a_prompt_and_people_can_read_it(tmp_path):
     }
 
 
+def test_without_prompts_a_line_holds_the_key_of_its_prompt_and_nothing_of_the_question(tmp_path):
+    path = tmp_path / "r.jsonl"
+    write_recording(path, {"models": ["m"]}, entries(), prompts=False)
+    text = path.read_text(encoding="utf-8")
+    assert all(message.content not in text for request, _ in entries() for message in request.messages)
+    assert json.loads(text.splitlines()[1])["prompt"] == content.prompt_key(entries()[0][0].messages)
+    assert read_recording(path).replies == {
+        request.key: reply for request, reply in entries() if isinstance(reply, Completion)
+    }
+    again = tmp_path / "again.jsonl"
+    write_recording(again, {"models": ["m"]}, open_recording(path)[1])
+    assert again.read_text(encoding="utf-8").splitlines()[1:] == text.splitlines()[1:]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda v: v.update(prompt="p1_0"), lambda v: v.update(model="x"), lambda v: v["replies"][0].update(index=7)],
+)
+def test_without_prompts_keys_are_checked_too(tmp_path, change):
+    path = tmp_path / "r.jsonl"
+    write_recording(path, {"models": ["m"]}, entries(), prompts=False)
+    path.write_text(edit(2, change)(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(DataError, match="does not belong to its content"):
+        read_recording(path)
+
+
 def test_compression_is_seen_from_the_content_not_the_name(tmp_path):
     packed = written(tmp_path / "r.jsonl.gz")
     packed.rename(tmp_path / "renamed.jsonl")

@@ -119,6 +119,16 @@ def test_a_model_or_a_run_can_be_chosen(tmp_path, chosen, keys):
     assert set(read_recording(tmp_path / "r.jsonl").replies) == {named[name][0].key for name in keys}
 
 
+def test_what_was_written_without_prompts_is_not_imported(tmp_path):
+    with ResponseStore(tmp_path / "one.sqlite") as store:
+        store.add([entry(0), failed(1)], "run")
+        assert export_store(store, tmp_path / "r.jsonl", prompts=False) == Exchanged(1, 1)
+    with pytest.raises(DataError, match="without prompts") as refused:
+        import_recording(tmp_path / "two.sqlite", tmp_path / "r.jsonl")
+    assert "recorded:" in refused.value.fix
+    assert not (tmp_path / "two.sqlite").exists()
+
+
 def test_nothing_to_export_is_said(tmp_path):
     with ResponseStore(tmp_path / "store.sqlite") as store:
         store.add([entry(0)], "run")

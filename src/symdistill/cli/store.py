@@ -32,12 +32,15 @@ def export(
     target: Annotated[Path, typer.Argument(help="A .jsonl or .jsonl.gz file to write.")],
     model: Annotated[str | None, typer.Option(help="Only this model's replies (see `store stats`).")] = None,
     note: Annotated[str, typer.Option(help="A line for the file's header: who made this, from what.")] = "",
+    without_prompts: Annotated[
+        bool, typer.Option("--without-prompts", help="Keys instead of prompts, for questions you may not pass on.")
+    ] = False,
 ) -> None:
     """Write replies to a file that `teacher.model: recorded:FILE` replays and `store import` reads."""
     if target.is_dir():
         raise ConfigError(f"{target} is a directory.", "Name a .jsonl or .jsonl.gz file to write.")
     with _open(store) as opened:
-        written = exchange.export_store(opened, target, model=model, note=note)
+        written = exchange.export_store(opened, target, model=model, note=note, prompts=not without_prompts)
     typer.echo(
         f"Wrote {counted(written.replies, 'reply', 'replies')} and {counted(written.failures, 'failure')} to {target}."
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from symdistill.content import prompt_key
 from symdistill.errors import CallFailed, ConfigError, DataError, RecordingMissing
 from symdistill.models.base import Capacity, byte_bound
-from symdistill.models.recording import Entry, open_recording
+from symdistill.models.recording import Entry, Withheld, open_recording, prompt_of
 from symdistill.records import Completion, Failure, Message, Request, Sampling
 
 _BATCH = 256
@@ -31,11 +31,15 @@ class RecordedModel:
         self._replies: dict[str, Completion | Failure] = {}
         self._recorded: dict[str, dict[Sampling, int]] = {}
         self._questions: set[int] = set()
+        self._withheld = False
         for request, reply in entries:
             self._replies.setdefault(request.key, reply)
-            counts = self._recorded.setdefault(prompt_key(request.messages), {})
+            counts = self._recorded.setdefault(prompt_of(request), {})
             counts[request.sampling] = max(counts.get(request.sampling, 0), request.sample_index + 1)
-            self._questions.add(_question(request.messages))
+            if isinstance(request, Withheld):
+                self._withheld = True
+            else:
+                self._questions.add(_question(request.messages))
 
     @classmethod
     def load(cls, path: Path) -> RecordedModel:
@@ -99,6 +103,11 @@ class RecordedModel:
                 return (
                     "the question was recorded under another prompt",
                     "Use the recording's `teacher.instruction`, `teacher.demonstrations` and `teacher.show_answer`.",
+                )
+            if self._withheld:
+                return (
+                    "this prompt was not recorded, and the recording holds no prompts to say how it differs",
+                    "Use the questions, `teacher.instruction` and `teacher.demonstrations` that it was made with.",
                 )
             return "this prompt was not recorded", "Use the questions the recording was made with, or record this one."
         if request.sampling in counts:

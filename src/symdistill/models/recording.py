@@ -11,7 +11,8 @@ Every other line is one prompt asked of one model with one set of sampling param
      "failures": [{"index": 3, "key": "r1_…", "kind": "refused", "message": "…"}]}
 
 Values that equal the default of their record field are left out. Every key is recomputed from the line's content when
-it is read, so a reply that was edited into another question is found out.
+it is read, so a reply that was edited into another question is found out. In a recording without prompts, for
+questions that may not be passed on, `"prompt": "p1_…"` stands for `messages`; it replays where the same questions are.
 """
 
 from __future__ import annotations
@@ -36,6 +37,18 @@ VERSION = 1
 
 Entry = tuple[Request, Completion | Failure]
 """One request and what it brought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld(Request):
+    """A request of a recording without prompts: of its prompt only the key is known, and `messages` is empty."""
+
+    prompt: str = ""
+
+
+def prompt_of(request: Request) -> str:
+    """The key of a request's prompt, known or withheld."""
+    return request.prompt if isinstance(request, Withheld) else content.prompt_key(request.messages)
 
 
 @dataclass(frozen=True)
@@ -82,8 +95,8 @@ def open_recording(path: Path) -> tuple[Mapping[str, Any], Iterator[Entry]]:
     return header, _entries(path, lines)
 
 
-def write_recording(path: Path, header: Mapping[str, Any], entries: Iterable[Entry]) -> int:
-    """Write `entries` to `path` and return how many there were.
+def write_recording(path: Path, header: Mapping[str, Any], entries: Iterable[Entry], *, prompts: bool = True) -> int:
+    """Write `entries` to `path`, with their prompts or with the prompts' keys alone, and return how many there were.
 
     Neighbours with the same prompt, model and sampling parameters share a line, so sort them that way first. The same
     entries give the same bytes. Written beside its place and renamed: a file that exists is whole. Raises OSError.
@@ -95,7 +108,7 @@ def write_recording(path: Path, header: Mapping[str, Any], entries: Iterable[Ent
             out = _writer(stack, part, compressed=path.suffix == ".gz")
             out.write(_dump({"format": FORMAT, "version": VERSION, **header}) + "\n")
             for group in _grouped(entries):
-                out.write(_dump(_line(group)) + "\n")
+                out.write(_dump(_line(group, prompts)) + "\n")
                 count += len(group)
         part.replace(path)
     finally:
@@ -161,7 +174,7 @@ def _grouped(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     group: list[Entry] = []
     last: tuple[Any, ...] | None = None
     for request, reply in entries:
-        place = (content.prompt_key(request.messages), request.model, request.sampling)
+        place = (prompt_of(request), request.model, request.sampling)
         if group and place != last:
             yield group
             group = []
@@ -171,13 +184,13 @@ def _grouped(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield group
 
 
-def _line(group: list[Entry]) -> dict[str, Any]:
+def _line(group: list[Entry], prompts: bool) -> dict[str, Any]:
     first = group[0][0]
-    line: dict[str, Any] = {
-        "model": first.model,
-        "sampling": content.sampling_values(first.sampling),
-        "messages": [{"role": m.role, "content": m.content} for m in first.messages],
-    }
+    line: dict[str, Any] = {"model": first.model, "sampling": content.sampling_values(first.sampling)}
+    if prompts and not isinstance(first, Withheld):
+        line["messages"] = [{"role": m.role, "content": m.content} for m in first.messages]
+    else:
+        line["prompt"] = prompt_of(first)
     for name, kind in (("replies", Completion), ("failures", Failure)):
         rows = [{"index": r.sample_index, **_values(reply)} for r, reply in group if isinstance(reply, kind)]
         if rows:
@@ -256,15 +269,19 @@ def _entries(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[Entry]:
 def _read_line(value: dict[str, Any]) -> Iterator[Entry]:
     model = _text(value, "model")
     sampling = sampling_from(value["sampling"])
-    messages = messages_from(value["messages"])
+    withheld = "prompt" in value
+    messages = () if withheld else messages_from(value["messages"])
+    prompt = _text(value, "prompt") if withheld else content.prompt_key(messages)
     for name, kind in (("replies", Completion), ("failures", Failure)):
         for row in value.get(name, ()):
             index, key = row["index"], row["key"]
             reply = _record(kind, {k: v for k, v in row.items() if k != "index"})
-            request = content.request(model, messages, sampling, index)
-            if request.key != key:
+            if content.request_keys(model, prompt, sampling, [index]) != [key]:
                 raise ValueError(f"the key {key} of sample {index} does not belong to its content")
-            yield request, reply
+            if withheld:
+                yield Withheld(key, model, (), sampling, index, prompt=prompt), reply
+            else:
+                yield Request(key, model, messages, sampling, index), reply
 
 
 def _text(value: dict[str, Any], name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from symdistill.content import sampling_values
 from symdistill.errors import DataError
-from symdistill.models.recording import Entry, open_recording, write_recording
+from symdistill.models.recording import Entry, Withheld, open_recording, write_recording
 from symdistill.records import Completion
 from symdistill.sampling.store import ResponseStore
 
@@ -28,10 +28,17 @@ class Exchanged:
 
 
 def export_store(
-    store: ResponseStore, path: Path, *, model: str | None = None, run: str | None = None, note: str = ""
+    store: ResponseStore,
+    path: Path,
+    *,
+    model: str | None = None,
+    run: str | None = None,
+    note: str = "",
+    prompts: bool = True,
 ) -> Exchanged:
     """Write what the store holds, of one model or one run if named, as a recording (see `models.recording`).
 
+    Without `prompts` the file holds their keys alone: it replays where the same questions are, and is not imported.
     The same content gives the same bytes, whatever the order and the machine it was bought on.
 
     Raises:
@@ -43,7 +50,7 @@ def export_store(
         chosen = f" of {' and '.join(text for text in (model, run) if text)}" if model or run else ""
         raise DataError(f"{store.path} holds no replies{chosen}: nothing to export.", "`symdistill store stats` lists.")
     try:
-        write_recording(path, header, store.entries(model=model, run=run))
+        write_recording(path, header, store.entries(model=model, run=run), prompts=prompts)
     except OSError as error:
         raise DataError(f"Cannot write {path} ({error.strerror}).", "Choose a directory you can write to.") from None
     return Exchanged(header["replies"], header["failures"])
@@ -56,12 +63,17 @@ def import_recording(store: ResponseStore | Path, path: Path) -> Exchanged:
     Imported replies belong to the run `imported`, so that they weigh on nobody's budget.
 
     Raises:
-        DataError: a line cannot be read, or a key does not belong to its content. Nothing was imported.
+        DataError: a line cannot be read, a key does not belong to its content, or the prompts are not in it. Nothing
+            was imported.
         StoreError: the store cannot be written.
     """
     _, entries = open_recording(path)
-    for _ in entries:  # the whole file is checked before the first row is written
-        pass
+    for request, _ in entries:  # the whole file is checked before the first row is written
+        if isinstance(request, Withheld):
+            raise DataError(
+                f"{path} was written without prompts, and a store keeps them.",
+                f"Replay it instead: `teacher.model: recorded:{path}`.",
+            )
     if isinstance(store, ResponseStore):
         return _import(store, path)
     with ResponseStore(store) as opened:
