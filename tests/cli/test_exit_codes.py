@@ -85,6 +85,18 @@ def test_a_mistake_in_what_was_asked_is_2(tmp_path: Path, config: Path, words: l
     assert code_of(*[names.get(word, word) for word in words]) == 2
 
 
+@pytest.mark.parametrize("words", ["sample", "curate", "train", "evaluate", "trees questions", "knowledge build"])
+def test_a_stage_of_a_run_that_has_none_points_to_run(
+    tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    config.write_text("multilevel: {inputs: q.jsonl}\nteacher: {model: dataset}\n")
+    assert code_of(*words.split(), config, "--run-dir", tmp_path / "run") == 2
+    said = capsys.readouterr().err
+    assert "a run of `multilevel`" in said
+    assert "symdistill run" in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_damaged_store_is_1(tmp_path: Path) -> None:
     (tmp_path / "store.sqlite").write_bytes(b"SQLite format 3\0" + b"no database at all" * 100)
     assert code_of("store", "stats", tmp_path / "store.sqlite") == 1
@@ -105,7 +117,7 @@ def test_ctrl_c_is_130(tmp_path: Path, config: Path) -> None:
     program = (
         "import signal, sys\nfrom symdistill.cli import main, sample\n"
         "def stop(*words):\n    signal.raise_signal(signal.SIGINT)\n"
-        "sample.load_config = stop\nmain.main(['sample', sys.argv[1]])\n"
+        "sample.load_stages = stop\nmain.main(['sample', sys.argv[1]])\n"
     )
     done = subprocess.run([sys.executable, "-c", program, config], capture_output=True, text=True, check=False)
     assert done.returncode == 130

@@ -7,7 +7,7 @@ import typer
 from symdistill.cli.display import Display
 from symdistill.cli.options import Config, Overrides, RunDir
 from symdistill.errors import ConfigError
-from symdistill.runs.config import load_config
+from symdistill.runs.config import load_stages
 from symdistill.runs.directory import default_run_directory
 from symdistill.runs.pipeline import build_knowledge
 from symdistill.runs.workspace import workspace
@@ -18,7 +18,7 @@ def build(config: Config, overrides: Overrides = None, run_dir: RunDir = None) -
 
     What is done already is not done again; `symdistill run` goes on from there.
     """
-    settings = load_config(config, overrides or ())
+    settings = load_stages(config, overrides or ())
     directory = run_dir or default_run_directory(config)
     if settings.knowledge.path is not None:
         raise ConfigError(

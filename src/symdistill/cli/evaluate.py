@@ -12,7 +12,7 @@ from symdistill.cli.display import Display
 from symdistill.cli.options import Config, Overrides, RunDir, existing
 from symdistill.cli.tables import show_metrics
 from symdistill.errors import ConfigError
-from symdistill.runs.config import load_config
+from symdistill.runs.config import load_stages
 from symdistill.runs.directory import default_run_directory
 from symdistill.runs.judging import AddedKnowledge, evaluate_students
 from symdistill.runs.reporting import report_run
@@ -35,7 +35,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate every method of the configuration on the held-out questions."""
-    settings = load_config(config, overrides or ())
+    settings = load_stages(config, overrides or ())
     added = _added(knowledge, gate, threshold)
     directory = run_dir or default_run_directory(config)
     with workspace(settings, directory, Display()) as work:

@@ -35,7 +35,7 @@ from symdistill.knowledge.rules.problog import to_problog
 from symdistill.knowledge.rules.simplify import pruned, simplified
 from symdistill.knowledge.rules.text import rules_text
 from symdistill.knowledge.triples.exchange import read_triples
-from symdistill.runs.config import load_config
+from symdistill.runs.config import load_stages
 from symdistill.runs.directory import default_run_directory
 from symdistill.runs.featuring import find_rules, outcome_line, tree_files
 from symdistill.runs.validation import closest
@@ -83,7 +83,7 @@ def propose(
     ] = None,
 ) -> None:
     """Ask the teacher for rules over the questions of `trees questions`; measure them where there is a table."""
-    settings = load_config(config, overrides or ())
+    settings = load_stages(config, overrides or ())
     directory = run_dir or default_run_directory(config)
     with workspace(settings, directory, Display(), needs_method=False) as work:
         rules, proposals = find_rules(work, requests=requests, count=count)

@@ -9,7 +9,7 @@ import typer
 from symdistill.cli.display import Display
 from symdistill.cli.options import Config, Overrides, RunDir
 from symdistill.cli.tables import show_price
-from symdistill.runs.config import load_config
+from symdistill.runs.config import load_stages
 from symdistill.runs.directory import default_run_directory
 from symdistill.runs.pipeline import price
 from symdistill.runs.teaching import sample_teacher
@@ -23,7 +23,7 @@ def sample(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost; ask no model.")] = False,
 ) -> None:
     """Ask the teacher for every rationale the configuration wants, and store the replies."""
-    settings = load_config(config, overrides or ())
+    settings = load_stages(config, overrides or ())
     directory = run_dir or default_run_directory(config)
     if dry_run:
         show_price(price(settings, directory, Display(), needs_method=False))

@@ -25,7 +25,7 @@ from symdistill.knowledge.rules.observations import Observation, facts_of, in_sp
 from symdistill.knowledge.trees.fitting import fit_tree
 from symdistill.knowledge.trees.settings import AnswerSettings, FitSettings, QuestionSettings, ScreeningSettings
 from symdistill.knowledge.trees.tree import Leaf, Node, Tree, read_tree, write_tree
-from symdistill.runs.config import load_config
+from symdistill.runs.config import load_stages
 from symdistill.runs.directory import default_run_directory, write_json
 from symdistill.runs.featuring import (
     TreeFiles,
@@ -61,7 +61,7 @@ def questions(
     dry_run: DryRun = False,
 ) -> None:
     """Ask the teacher for yes/no questions that tell the answers apart; write trees/questions.yaml, to be edited."""
-    loaded = load_config(config, overrides or ())
+    loaded = load_stages(config, overrides or ())
     directory = run_dir or default_run_directory(config)
     settings = QuestionSettings(requests=requests, count=count, most=most, show_answers=show_answers)
     if dry_run:
@@ -94,7 +94,7 @@ def annotate(
     dry_run: DryRun = False,
 ) -> None:
     """Have the questions answered about every input; drop those that are noisy; write trees/table.jsonl."""
-    loaded = load_config(config, overrides or ())
+    loaded = load_stages(config, overrides or ())
     directory = run_dir or default_run_directory(config)
     settings = AnswerSettings(per_request=per_request, again=again)
     if dry_run:

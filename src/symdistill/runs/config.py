@@ -374,6 +374,21 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     return parse_config(data, places, base=path.parent)
 
 
+def load_stages(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """`load_config` for a command that does one stage of a run of methods.
+
+    Raises:
+        ConfigError: also where the configuration is of a family, which has stages of its own.
+    """
+    config = load_config(path, overrides)
+    if config.family is not None:
+        raise ConfigError(
+            f"{path} is a run of `{config.family}`, which has no task and no methods.",
+            f"`symdistill run {path}` does all of it, and goes on where it stopped.",
+        )
+    return config
+
+
 def parse_config(
     data: Mapping[str, Any], places: Places | None = None, *, base: Path = Path(), whole: bool = True
 ) -> RunConfig:
