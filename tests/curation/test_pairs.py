@@ -130,6 +130,16 @@ def test_every_filter_knows_its_name() -> None:
         assert filter_name(made(name, **needed.get(name, {}))) == name
 
 
+def test_a_filter_must_say_what_is_wrong_and_one_that_a_model_decides_must_have_its_model() -> None:
+    class Silent(PairFilter):
+        pass
+
+    with pytest.raises(TypeError, match="fault"):
+        Silent()  # type: ignore[abstract]
+    with pytest.raises(KeyError, match="critic"):
+        Sieve([made("critic", path="x")], {}).judge([pair("Council will buy benches.")])
+
+
 def reasons(sieve: Sieve, pairs: list[Pair]) -> list[str]:
     return [verdict.reason for verdict in sieve.judge(pairs)]
 

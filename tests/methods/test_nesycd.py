@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,6 +126,16 @@ def test_a_weight_of_nought_leaves_a_group_out(settings: dict[str, float], group
     method = build(**settings)
     assert {e.group for e in method.training_examples(material())} == groups
     assert method.group_weights["ad"] == 1
+
+
+def test_without_a_mistake_there_is_reasoning_without_knowledge_left() -> None:
+    found = material(()).knowledge
+    assert found is not None
+    rest = Material((ADD, EASY), (RATIONALES[0], RATIONALES[-1]), knowledge=replace(found, no_mistakes=True))
+    assert build().training_examples(rest) == build(train_knowledge="retrieved").training_examples(rest) == DIRECT
+    with pytest.raises(DataError, match="answered every training question rightly") as caught:
+        build(lambda_dc=0).training_examples(rest)
+    assert caught.value.fix == "Give more or harder questions, or set `lambda_dc` above 0."
 
 
 @pytest.mark.parametrize("found", [None, material(()).knowledge])

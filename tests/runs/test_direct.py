@@ -15,17 +15,20 @@ from typing import Any
 import pytest
 
 from symdistill.cli.main import main
-from symdistill.errors import ConfigError, DataError
+from symdistill.errors import ConfigError, DataError, TrainingError
 from symdistill.evaluation.report_direct import write_direct_report
 from symdistill.evaluation.statistics import holm
 from symdistill.knowledge.base import KnowledgeBase
-from symdistill.knowledge.triples import read_triples
+from symdistill.knowledge.triples import load_schema, read_triples
 from symdistill.knowledge.triples.splits import side_of
 from symdistill.knowledge.triples.store import TripleStore
+from symdistill.methods.direct import arm, question
+from symdistill.models.chat import prompt_format
 from symdistill.records import Completion, Example, Request, Sampling
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import parse_config
 from symdistill.runs.directory import RunDirectory
+from symdistill.runs.families import price_family
 from symdistill.runs.judging import AddedKnowledge, with_base
 from symdistill.runs.pipeline import run_all
 from symdistill.runs.workspace import Workspace
@@ -35,7 +38,7 @@ pytest.importorskip("torch")
 
 from labelled import BAD, GOOD, heads, rows, write_rows
 from loopback import LoopbackServer
-from tiny import save_tiny
+from tiny import save_tiny, tiny_tokenizer
 
 HEADS = 40
 RELATIONS = ("xWant", "xNeed")
@@ -386,6 +389,49 @@ def test_sections_are_checked_as_those_of_any_run(config: dict[str, Any], said: 
 def test_other_verbs_say_what_a_family_is_run_with() -> None:
     with pytest.raises(ConfigError, match="symdistill run"):
         parse_config({"direct": {"new_heads": 3}}).build_methods()
+
+
+def shortest(*asked: str) -> int:
+    """Tokens of the shortest question that a student learns to answer."""
+    method, schema, form = arm("any", "Answer the question."), load_schema("atomic"), prompt_format(tiny_tokenizer())
+    prompts = [method.prompt(question(head, name, schema)) for head in asked for name in RELATIONS]
+    return min(len(form.encode_prompt(prompt)) for prompt in prompts)
+
+
+@pytest.mark.parametrize("new_heads", [0, 3])
+def test_a_limit_that_no_question_fits_into_is_found_before_anything_is_bought(
+    new_heads: int, tmp_path: Path, tiny: Path, server: LoopbackServer
+) -> None:
+    known = [head for head in heads(HEADS) if learned(head)]
+    least = shortest(*known, *["a"] * bool(new_heads))
+    config = configuration(tmp_path, tiny, server.base_url, new_heads=new_heads)
+    served = server.served
+    for dry in (True, False):
+        config["training"] = {"max_length": least + 1}
+        with pytest.raises(ConfigError) as problem:
+            (price_family if dry else run_all)(parse_config(config), tmp_path / "run")
+        assert f"`training.max_length`, {least + 1} tokens: the shortest takes {least} before" in problem.value.message
+    assert server.served == served
+    assert not (tmp_path / "run" / "store.sqlite").exists()
+    config["training"] = {"max_length": least + 2}
+    assert price_family(parse_config(config), tmp_path / "run") is not None
+
+
+def test_a_limit_found_too_small_late_is_raised_in_the_same_directory(
+    tmp_path: Path, tiny: Path, server: LoopbackServer
+) -> None:
+    small = {"arms": ["filtered"], "sizes": [], "judge": None, "reference": None}
+    config = configuration(tmp_path, tiny, server.base_url, **small)
+    least = shortest(*(head for head in heads(HEADS) if learned(head)))
+    with pytest.raises(TrainingError) as problem:  # no tail is one letter long
+        run_all(parse_config({**config, "training": {"max_steps": 2, "max_length": least + 2}}), tmp_path / "run")
+    assert f"longer than {least + 2} tokens (the shortest has " in problem.value.message
+    assert problem.value.fix == "Raise `training.max_length`."
+    served = server.served
+    run = run_all(parse_config(config), tmp_path / "run")
+    assert server.served == served, "nothing is bought twice"
+    assert [one["label"] for one in run.metrics["arms"]] == ["filtered"]
+    assert json.loads(run.directory.manifest.read_text())["teacher"]["replies"] == HEADS * len(RELATIONS)
 
 
 def test_without_a_label_file_reviewers_decide(tmp_path: Path, tiny: Path, server: LoopbackServer) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from symdistill.errors import RunDirectoryError
 from symdistill.runs.config import RunConfig, parse_config
-from symdistill.runs.directory import RunDirectory, replacing, write_json, write_rows, write_text
+from symdistill.runs.directory import RunDirectory, identity_key, replacing, write_json, write_rows, write_text
 
 CONFIG = parse_config({"method": "scotd", "teacher": {"model": "dataset"}})
 
@@ -52,6 +52,35 @@ def test_a_corrected_configuration_goes_on_where_nothing_was_done_yet(tmp_path: 
         pass
     with run.claimed(CONFIG):
         assert run.load_config() == CONFIG
+
+
+def rounds(limit: int, **changes: object) -> RunConfig:
+    section = {"inputs": "texts.txt", **changes}
+    return parse_config({"multilevel": section, "teacher": {"model": "dataset"}, "training": {"max_length": limit}})
+
+
+def test_how_long_an_example_may_be_can_change_until_a_run_of_rounds_is_over(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    with run.claimed(rounds(20)):
+        write_text(run.store, "")
+    with run.claimed(rounds(200)):
+        assert run.load_config().training.max_length == 200
+    assert identity_key(rounds(20), run.path) == identity_key(rounds(200), run.path), "one budget for both"
+    with pytest.raises(RunDirectoryError, match=r"different: `multilevel\.rounds`, `training\.max_length`"):
+        run.check(rounds(100, rounds=3))
+    write_json(run.metrics, {})
+    with pytest.raises(RunDirectoryError, match=r"different: `training\.max_length`"):
+        run.check(rounds(100))
+    run.check(rounds(200))
+
+
+def test_how_long_an_example_may_be_is_fixed_for_methods(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    with run.claimed(CONFIG):
+        write_rows(run.rationales, [])
+    with pytest.raises(RunDirectoryError, match=r"different: `training\.max_length`"):
+        run.check(other(training={"max_length": 100}))
+    assert identity_key(CONFIG, run.path) != identity_key(other(training={"max_length": 100}), run.path)
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:

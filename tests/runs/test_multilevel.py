@@ -13,7 +13,17 @@ from typing import Any
 
 import pytest
 
-from symdistill.errors import ConfigError, DataError, RunDirectoryError, SymdistillError
+from symdistill.errors import (
+    ConfigError,
+    DataError,
+    PrerequisiteError,
+    RunDirectoryError,
+    SymdistillError,
+    TrainingError,
+)
+from symdistill.models.chat import prompt_format
+from symdistill.models.scripted import ScriptedModel
+from symdistill.prompts.pairs import INPUT, pair_messages
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import load_config, parse_config
@@ -27,7 +37,7 @@ pytest.importorskip("torch")
 from pages import Page
 from reinforced import students
 from rounds import improving, lineage, pair_row, question, sum_right, sum_wrong, sums, teacher, write_rows
-from tiny import save_tiny
+from tiny import save_tiny, tiny_tokenizer
 
 SERVED = {"model": "openai:any", "base_url": "http://x/v1"}
 
@@ -184,6 +194,18 @@ def test_the_rounds_end(
         assert [c["examples"] for c in cards] == [10, 20]
 
 
+@pytest.mark.parametrize("reply, found", [("A shorter sentence.", False), (" ", True)])
+def test_no_answer_is_looked_for_in_what_a_fresh_student_writes(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch, reply: str, found: bool
+) -> None:
+    monkeypatch.setattr(
+        "symdistill.runs.learning.open_for_answering", lambda *_, **__: ScriptedModel(lambda _: reply, name="student-1")
+    )
+    with students(improving):
+        run = run_all(parse_config(sums(tmp_path, tiny, multilevel={"rounds": 1})), tmp_path / "run")
+    assert bool(card(run, "rounds", "student-1")["smoke_check"]) == found
+
+
 def test_round_0_that_keeps_nothing_says_why(tmp_path: Path, tiny: Path) -> None:
     section = {"filters": [{"name": "length", "max_words": 2}]}
     with students(), pytest.raises(DataError, match=r"keeps none of 10 outputs .*length 10"):
@@ -302,6 +324,81 @@ def test_what_cannot_be_is_said_before_anything_is_spent(
     with pytest.raises(error, match=said):
         run_all(parse_config(sums(tmp_path, tiny, **changes)), tmp_path / "run")
     assert not (tmp_path / "run" / "store.sqlite").exists()
+
+
+def tokens(text: str, output: str = "") -> int:
+    """Of an input with the student's instruction, and of an output behind it."""
+    form = prompt_format(tiny_tokenizer())
+    return len(form.encode_prompt(pair_messages("Add.", INPUT, text))) + len(form.encode_completion(output))
+
+
+def test_pairs_that_are_all_too_long_are_found_before_anything_is_spent(tmp_path: Path, tiny: Path) -> None:
+    pairs = [pair_row(n) for n in range(10, 20)]
+    least = min(tokens(pair["input"], pair["output"]) for pair in pairs)
+    config = sums(tmp_path, tiny, multilevel={"audit": None, "rounds": 1})
+    config["training"]["max_length"] = least
+    with students() as asked, pytest.raises(ConfigError) as problem:
+        run_all(parse_config(config), tmp_path / "run")
+    assert problem.value.message == (
+        f"No pair of round 0 fits into `training.max_length`, {least} tokens: the shortest takes {least}."
+    )
+    assert not asked
+    config["training"]["max_length"] = least + 1
+    with students(lambda student, request: sum_right(request)):
+        assert run_all(parse_config(config), tmp_path / "run").metrics["stopped"] == "rounds"
+
+
+INVENTED = {"invent": {"seeds": "texts.txt", "shown": 2, "own": 1}, "inputs": None, "per_round": 4, "filters": []}
+
+
+@pytest.mark.parametrize("invented", [False, True])
+def test_a_limit_that_is_too_small_for_every_prompt_costs_nothing(
+    invented: bool, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("".join(f"Text number {n}.\n" for n in range(9)))
+    section = {"seeds": None, "rounds": 1, **({**INVENTED, "audit": None} if invented else {})}
+    config = sums(tmp_path, tiny, multilevel=section, teacher=SERVED)
+    config["training"]["max_length"] = 20
+    model = teacher(sum_right, monkeypatch)
+    for spend in (price_family, run_all):
+        with pytest.raises(ConfigError, match=r"No input of round 0 fits into `training\.max_length`, 20 tokens"):
+            spend(parse_config(config), tmp_path / "run")
+    assert not model.requests
+
+
+def test_a_limit_found_too_small_late_is_raised_in_the_same_directory(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = sums(tmp_path, tiny, multilevel={"seeds": None, "rounds": 1}, teacher=SERVED)
+    least = tokens("Add 100 and 200.")
+    config["training"]["max_length"] = least + 2
+    model = teacher(sum_right, monkeypatch)
+    with students(), pytest.raises(TrainingError) as problem:
+        run_all(parse_config(config), tmp_path / "run")
+    assert problem.value.fix == "Raise `training.max_length`."
+    bought = len(model.requests)
+    assert bought > 0
+    config["training"]["max_length"] = 2048
+    with students(lambda student, request: sum_right(request)):
+        run = run_all(parse_config(config), tmp_path / "run")
+    assert run.metrics["stopped"] == "rounds"
+    assert len(model.requests) == bought, "nothing is bought twice"
+
+
+def test_a_student_that_cannot_be_had_is_found_before_the_teacher_is_asked(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object, **__: object) -> str:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    config = sums(tmp_path, tiny, multilevel={"seeds": None}, teacher=SERVED, student={"model": "nobody/nothing"})
+    model = teacher(sum_right, monkeypatch)
+    with pytest.raises(PrerequisiteError, match="the hub cannot be reached"):
+        run_all(parse_config(config), tmp_path / "run")
+    assert not model.requests
 
 
 def test_inputs_without_answers_are_found_before_anything_is_spent(tmp_path: Path, tiny: Path) -> None:

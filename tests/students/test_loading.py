@@ -133,15 +133,6 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
         locate_student(settings(tmp_path / "notes.gguf"))
 
 
-def test_a_hub_id_without_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> str:
-        raise OSError("Name or service not known")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
-    with pytest.raises(PrerequisiteError, match=r"someone/something is no local model.*Name or service not known"):
-        locate_student(settings("someone/something"))
-
-
 def test_a_hub_id_is_fetched_and_named_after_itself(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 

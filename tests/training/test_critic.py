@@ -17,7 +17,7 @@ from symdistill.knowledge.triples import Triple, load_schema
 from symdistill.knowledge.triples.review import Decision
 from symdistill.students.settings import StudentSettings
 from symdistill.training.critic import Critic, digest_of, fit_critic, platt, threshold_for
-from symdistill.training.critic_features import word_rows
+from symdistill.training.critic_features import open_features, word_rows
 from symdistill.training.critic_labels import (
     Labelled,
     labels_of_decisions,
@@ -27,7 +27,7 @@ from symdistill.training.critic_labels import (
     text_of,
 )
 from symdistill.training.settings import CriticSettings
-from tiny import save_tiny
+from tiny import save_tiny, tiny_tokenizer
 from tiny_encoder import save_encoder
 
 SCHEMA = load_schema("atomic")
@@ -271,6 +271,11 @@ def odd_layers(place: Path) -> None:
     (place / "critic.json").write_text(json.dumps({**card, "layers": "first"}))
 
 
+def odd_numbers(place: Path) -> None:
+    card = json.loads((place / "critic.json").read_text())
+    (place / "critic.json").write_text(json.dumps({**card, "dtype": "float8"}))
+
+
 def square_weights(place: Path) -> None:
     np.savez_compressed(place / "weights.npz", weights=np.zeros((4, 4)))
 
@@ -290,6 +295,7 @@ def no_card(place: Path) -> None:
         (wordy_threshold, "a number that is none"),
         (no_number, "a number that is none"),
         (odd_layers, "value of the wrong kind"),
+        (odd_numbers, "value of the wrong kind"),
         (square_weights, "no row of weights"),
         (cut_weights, "is damaged"),
         (no_card, "There is no critic in"),
@@ -331,3 +337,56 @@ def test_a_critic_refuses_other_weights_than_it_was_trained_with(tmp_path: Path)
     save_tiny(tmp_path / "tiny", seed=7)
     with pytest.raises(DataError, match="has changed"):
         Critic.load(tmp_path / "critic")
+
+
+@pytest.mark.parametrize("kind", ["student", "likelihood"])
+def test_a_critic_reads_in_the_numbers_it_was_trained_with_on_any_machine(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, student = features(kind, tmp_path)
+    assert student is not None
+    known = [Labelled(f"{'aeiou' if n % 2 else 'XQZWK'} {n * n}", bool(n % 2), str(n)) for n in range(40)]
+    said, identities = [], []
+    for native in (False, True):
+        monkeypatch.setattr("symdistill.models.weights.bfloat16_is_native", lambda native=native: native)
+        critic, _ = fit_critic(known, CriticSettings(features=name), student=student)
+        critic.save(tmp_path / f"{native}")
+        said.append(critic.probabilities(texts(GOOD)))
+        identities.append(critic.identity)
+    assert identities[0] != identities[1]
+    assert not np.array_equal(*said)
+    for native, kept in zip((False, True), said, strict=True):
+        monkeypatch.setattr("symdistill.models.weights.bfloat16_is_native", lambda native=native: not native)
+        again = Critic.load(tmp_path / f"{native}")
+        assert np.array_equal(again.probabilities(texts(GOOD)), kept)
+
+
+def test_a_critic_from_before_its_numbers_were_kept_is_read_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, student = features("student", tmp_path)
+    monkeypatch.setattr("symdistill.models.weights.bfloat16_is_native", lambda: False)
+    critic, _ = fit_critic(labels(tmp_path), CriticSettings(features=name), student=student)
+    critic.save(tmp_path / "critic")
+    card = json.loads((tmp_path / "critic" / "critic.json").read_text())
+    assert card.pop("dtype") == "float32"
+    (tmp_path / "critic" / "critic.json").write_text(json.dumps(card))
+    monkeypatch.setattr("symdistill.models.weights.bfloat16_is_native", lambda: True)
+    again = Critic.load(tmp_path / "critic")
+    assert np.array_equal(again.probabilities(texts(GOOD)), critic.probabilities(texts(GOOD)))
+
+
+@pytest.mark.parametrize("kind", ["student", "likelihood"])
+def test_the_template_of_a_student_says_nothing_of_its_features(kind: str, tmp_path: Path) -> None:
+    place = save_tiny(tmp_path / "tiny")
+    tokenizer = tiny_tokenizer()
+    # Without a begin token it could hang on the template what a text stands behind.
+    tokenizer.bos_token, tokenizer.eos_token = None, "<|endoftext|>"
+    tokenizer.save_pretrained(place)
+    seen = [
+        open_features(kind, student=StudentSettings(model=str(place), template=template, dtype="float32"))
+        for template in ("auto", "chat", "plain")
+    ]
+    assert len({one.identity for one in seen}) == 1
+    rows = [one.rows(texts(GOOD)) for one in seen]
+    assert all(np.array_equal(rows[0], other) for other in rows[1:])

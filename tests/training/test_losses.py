@@ -10,10 +10,19 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from transformers import Cohere2Config, Cohere2ForCausalLM, Gemma2Config, Gemma2ForCausalLM
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+    LlamaForCausalLM,
+)
 
 from symdistill.students.formatting import EncodedExample
 from symdistill.training.collation import Collator, QuestionBatches, masses_of
+from symdistill.training.logits import LogitCurve
 from symdistill.training.losses import CompletionLoss, group_masses, group_sizes, shares_of_groups
 from tiny import tiny_model
 
@@ -31,6 +40,13 @@ EXAMPLES = [
     example(6, 1, start=120),
 ]
 LAMBDAS = {"a": 0.7, "b": 1.0, "c": 0.3}
+CURVES = {
+    "tied": LogitCurve(),
+    "untied": LogitCurve(),
+    "soft-capped": LogitCurve(cap=2.0),
+    "multiplied": LogitCurve(scale=0.25),
+    "divided": LogitCurve(scale=1 / 6),
+}
 
 
 def plain_loss(model: Any, examples: Sequence[EncodedExample], lambdas: Mapping[str, float]) -> torch.Tensor:
@@ -67,22 +83,33 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
     return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
+class Squared(LlamaForCausalLM):
+    """A model that does to its logits what no other does."""
+
+    def forward(self, **given: Any) -> Any:
+        out = super().forward(**given)
+        out.logits = out.logits.square() / 8
+        return out
+
+
 def decoders() -> dict[str, Any]:
     sizes = {"vocab_size": 260, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3, "head_dim": 8}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return {
             "tied": tiny_model(),
             "untied": tiny_model(tie_word_embeddings=False),
             "soft-capped": Gemma2ForCausalLM(
-                Gemma2Config(**sizes, **heads, final_logit_softcapping=2.0, attn_implementation="eager")
+                Gemma2Config(**sizes, **heads, head_dim=8, final_logit_softcapping=2.0, attn_implementation="eager")
             ),
-            "scaled": Cohere2ForCausalLM(Cohere2Config(**sizes, **heads, logit_scale=0.25)),
+            "multiplied": CohereForCausalLM(CohereConfig(**sizes, **heads, logit_scale=0.25)),
+            "divided": GraniteForCausalLM(GraniteConfig(**sizes, **heads, logits_scaling=6.0)),
+            "squared": Squared(tiny_model().config),
         }
 
 
-@pytest.mark.parametrize("kind", ["tied", "untied", "soft-capped", "scaled"])
+@pytest.mark.parametrize("kind", [*CURVES, "squared"])
 @pytest.mark.parametrize("batch_size", [6, 4, 1])
 @pytest.mark.parametrize("chunked", [True, False])
 def test_loss_and_gradients_equal_the_plain_computation(kind: str, batch_size: int, chunked: bool) -> None:
@@ -98,8 +125,9 @@ def test_loss_and_gradients_equal_the_plain_computation(kind: str, batch_size: i
         torch.testing.assert_close(got[name], gradient, rtol=1e-4, atol=1e-6 * float(gradient.abs().max() + 1e-8))
 
 
-def test_chunks_of_labels_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny_model()
+@pytest.mark.parametrize("kind", ["tied", "soft-capped"])
+def test_chunks_of_labels_add_up(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    model = decoders()[kind]
     whole = our_loss(model, EXAMPLES, LAMBDAS, 6)
     wanted = gradients(model)
     model.zero_grad()
@@ -121,14 +149,15 @@ def test_a_head_with_a_bias_learns_it_in_chunks() -> None:
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("chunked", "rows"), [(False, sum(e.completion_length for e in EXAMPLES)), (True, 1)])
-def test_the_head_sees_predicting_positions_only(chunked: bool, rows: int) -> None:
-    model = tiny_model()
+@pytest.mark.parametrize("kind", [*CURVES, "squared"])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_the_head_sees_predicting_positions_only(kind: str, chunked: bool) -> None:
+    model = decoders()[kind]
     shapes: list[tuple[int, ...]] = []
-    our_loss(model, EXAMPLES[:1], {"a": 1.0}, 6, chunked)
     model.lm_head.register_forward_hook(lambda _m, _a, out: shapes.append(tuple(out.shape)))
     our_loss(model, EXAMPLES, LAMBDAS, 6, chunked)
-    assert shapes[-1] == (1, rows, 260)
+    rows = 1 if chunked and kind in CURVES else sum(e.completion_length for e in EXAMPLES)
+    assert shapes[-1] == (1, rows, 260), "in chunks the head is computed elsewhere, where that is known to be the same"
     model(input_ids=torch.tensor([[1, 2, 3]]))
     assert shapes[-1] == (1, 3, 260), "nothing of it is left on the model"
 

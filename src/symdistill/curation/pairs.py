@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -71,14 +72,21 @@ class Pair:
 
 
 class PairFilter(Settings):
-    """One filter. `fault` says what is wrong with a pair, in words, or None."""
+    """One filter."""
 
     needs_answers: ClassVar[bool] = False
     """Whether inputs must have a gold answer."""
 
+    @abstractmethod
     def fault(self, pair: Pair) -> str | None:
-        """What is wrong; for filters that judge one pair by itself."""
-        raise NotImplementedError
+        """What is wrong with a pair by itself, in words; None: nothing."""
+
+
+class SieveFilter(PairFilter):
+    """A filter to whom a pair by itself says nothing: a `Sieve` compares it with others, or asks a `Scorer`."""
+
+    def fault(self, pair: Pair) -> str | None:
+        return None
 
 
 class LengthFilter(PairFilter):
@@ -180,7 +188,7 @@ class VerifyFilter(PairFilter):
         return None if right else f"the answer is not {pair.answer}"
 
 
-class SimilarityFilter(PairFilter):
+class SimilarityFilter(SieveFilter):
     """Against all outputs kept before, those of earlier rounds among them."""
 
     name: Literal["similarity"]
@@ -188,7 +196,7 @@ class SimilarityFilter(PairFilter):
     """ROUGE-L F from which two outputs are one."""
 
 
-class CriticFilter(PairFilter):
+class CriticFilter(SieveFilter):
     """A critic that `symdistill triples critic` or `training.critic` made."""
 
     name: Literal["critic"]
@@ -198,7 +206,7 @@ class CriticFilter(PairFilter):
     """Probability a pair needs; None: the critic's own."""
 
 
-class EntailmentFilter(PairFilter):
+class EntailmentFilter(SieveFilter):
     """A sequence classifier with a label "entailment", in a directory. The input is the premise."""
 
     name: Literal["entailment"]
@@ -295,7 +303,7 @@ class Sieve:
     ) -> None:
         name = filter_name(one)
         left = [at for at in range(len(pairs)) if at not in faults]
-        if name not in self._scorers:
+        if not isinstance(one, SieveFilter):
             faults |= {at: (name, said) for at in left if (said := one.fault(pairs[at]))}
             return
         scorer = self._scorers[name]

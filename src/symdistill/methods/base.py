@@ -82,12 +82,13 @@ class Knowledge:
     """What a knowledge base offers: its active items, and a way to find those for a question.
 
     `threshold` is the confidence, on the scale of 0 to 100, above which a student answers without them; None where it
-    is not known (yet).
+    is not known (yet). `no_mistakes`: its items were to be notes about a student's mistakes, and it made none.
     """
 
     items: Sequence[KnowledgeItem]
     retriever: Retriever
     threshold: float | None = None
+    no_mistakes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,8 @@ class Method(ABC):
     needs: Literal["nothing", "answers", "rationales"] = "rationales"
     learns_answers: ClassVar[bool] = False
     """Whether gold answers are learned beside what `needs` says, so that some question must have one."""
+    ends_in_answer: ClassVar[bool] = True
+    """Whether an answer is read out of a reply; False where the reply as a whole is what is wanted."""
     uses_knowledge: ClassVar[bool] = False
     """Whether `Material.knowledge` has to be there."""
 

@@ -90,6 +90,7 @@ class Direct(Method):
     """One student: head and relation → tail, by cross-entropy on the tail alone."""
 
     needs = "nothing"
+    ends_in_answer = False
 
     def training_examples(self, material: Material) -> list[TrainingExample]:
         return [TrainingExample(e.id, self.prompt(e), e.answer) for e in material.examples if e.answer is not None]

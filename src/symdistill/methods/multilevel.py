@@ -314,6 +314,8 @@ def _same(one: Input) -> str:
 class Round(Method):
     """What one student learns and reads: pairs of an input and an output."""
 
+    ends_in_answer = False
+
     def __init__(self, label: str, request: str, *, student_instruction: str = "") -> None:
         settings = MethodSettings(name="multilevel", label=label)
         super().__init__(settings, student_instruction=student_instruction)

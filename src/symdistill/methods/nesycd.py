@@ -4,7 +4,8 @@
 2. *Demonstrations.* S_P answers the training questions; its mistakes are kept with its whole replies.
 3. *Symbolic distillation.* About each mistake the teacher writes two notes, a learning summary and supplementary
    knowledge, which become items of a knowledge base (`knowledge.building`, `knowledge.refinement`; `analysis`: single
-   keys of `teacher` for these calls). Questions answered correctly carry no knowledge.
+   keys of `teacher` for these calls). Questions answered correctly carry no knowledge; where all are, what follows
+   is step 1 again, and nothing is looked up.
 4. *Augmented distillation.* The student S_E learns
 
        L = L_AD + λ1·L_AP + λ2·L_DC
@@ -106,12 +107,20 @@ class Nesycd(Method):
         return {"ad": 1.0, "ap": self.settings.lambda_ap, "dc": self.settings.lambda_dc}
 
     def training_examples(self, material: Material) -> list[TrainingExample]:
-        """Raises DataError where no training question has knowledge."""
+        """Where the first student made no mistake the third group is all there is. Raises DataError where there is
+        nothing at all, or no training question has knowledge for another reason."""
         chosen: defaultdict[str, list[str]] = defaultdict(list)
         for rationale in first_samples(material.rationales, self.settings.samples):
             chosen[rationale.example_id].append(final_completion(rationale))
         found = self.knowledge_of(material)
-        if not any(found):
+        no_mistakes = material.knowledge is not None and material.knowledge.no_mistakes
+        if not any(found) and no_mistakes and not self.settings.lambda_dc:
+            raise DataError(
+                f"{self.label} has nothing to learn from: its first student answered every training question rightly, "
+                "which leaves nothing to write notes about, and `lambda_dc: 0` leaves out what is learned without.",
+                "Give more or harder questions, or set `lambda_dc` above 0.",
+            )
+        if not any(found) and not no_mistakes:
             raise DataError(
                 f"{self.label} has no knowledge to train with: no active item fits a training question.",
                 "Look at `symdistill knowledge list` and knowledge.json of the run; with a base from elsewhere set "

@@ -136,13 +136,14 @@ class CTranslate2Model:
         with self._lock:
             model = self._prepare()
             prompts = {m: tuple(model.reader.form.encode_prompt(m)) for m in {r.messages for r in requests}}
+            stops = {texts: Stops(texts, model.reader.text) for texts in {r.sampling.stop for r in requests}}
             answers: dict[int, Completion | CallFailed] = {}
             rows: dict[int, _Row] = {}
             for index, request in enumerate(requests):
                 prompt, wanted = prompts[request.messages], request.sampling.max_tokens
                 room = wanted if model.context is None else min(wanted, model.context - len(prompt))
                 if room >= 1:
-                    rows[index] = _Row(prompt, room, Stops(request.sampling.stop))
+                    rows[index] = _Row(prompt, room, stops[request.sampling.stop])
                 else:
                     answers[index] = CallFailed(
                         "rejected",
@@ -253,7 +254,7 @@ class _Row:
         """Take a token; say whether the reply is over."""
         if not self.ended and len(self.tokens) < self.limit:
             self.tokens.append(token)
-            self.ended = token in reader.ends or self.stops.met(self.tokens, reader.text)
+            self.ended = token in reader.ends or self.stops.met(self.tokens)
         return self.ended or len(self.tokens) >= self.limit
 
     def completion(self, key: str, reader: _Reader) -> Completion:

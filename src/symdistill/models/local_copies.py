@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from symdistill.errors import PrerequisiteError
 from symdistill.models.dequantise import dequantised_before
 from symdistill.models.gguf_header import check_gguf
+from symdistill.models.hub import hub_is_asked, not_asked
 from symdistill.models.weights import check_directory, is_hub_id, model_directory, require_transformers
 
 
@@ -28,11 +28,8 @@ def check_model(where: str | Path) -> Path | None:
     elif path.exists() or not is_hub_id(str(where)):
         model_directory(where)  # says what is wrong with it
     found = local_copy(where)
-    if found is None and not path.exists() and not _hub_is_asked():
-        raise PrerequisiteError(
-            f"{where} is no local model, it was not downloaded before, and HF_HUB_OFFLINE is set.",
-            "Check the name, unset HF_HUB_OFFLINE, or name a local directory.",
-        )
+    if found is None and not path.exists() and not hub_is_asked():
+        raise not_asked(str(where))
     return found
 
 
@@ -45,12 +42,6 @@ def local_copy(where: str | Path) -> Path | None:
     if path.exists():
         return dequantised_before(path) if path.suffix.lower() == ".gguf" else None
     return _snapshot(str(where)) if is_hub_id(str(where)) else None
-
-
-def _hub_is_asked() -> bool:
-    from huggingface_hub import constants
-
-    return not constants.HF_HUB_OFFLINE
 
 
 def _snapshot(name: str) -> Path | None:

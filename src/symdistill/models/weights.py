@@ -11,7 +11,6 @@ import importlib.util
 import json
 import re
 import struct
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 
 INSTALL_TRAIN = "pip install 'symdistill[train]'"
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
-_HUB_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "model*.safetensors")
 _WEIGHTS = "model.safetensors"
 _WEIGHTS_INDEX = "model.safetensors.index.json"
 _OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -78,7 +76,9 @@ def model_directory(where: str | Path, *, trust_remote_code: bool = False) -> Pa
         )
     if not is_hub_id(str(where)):
         raise PrerequisiteError(f"There is no model at {where}.", "Name a model directory, a .gguf file or a hub id.")
-    return _hub_snapshot(str(where), trust_remote_code)
+    from symdistill.models.hub import hub_snapshot
+
+    return hub_snapshot(str(where), trust_remote_code=trust_remote_code)
 
 
 def is_hub_id(name: str) -> bool:
@@ -302,25 +302,3 @@ def readable_errors(where: Path) -> Iterator[None]:
                 f"The model in {where} brings code of its own.", "Set `trust_remote_code: true` if you trust it."
             ) from problem
         raise UnusableModel(f"The model in {where} cannot be loaded: {text}", "Check the model's files.") from problem
-
-
-def _hub_snapshot(name: str, trust_remote_code: bool) -> Path:
-    """Download a hub model, or find it downloaded. Raises PrerequisiteError with what the hub said."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
-
-    if not sys.stderr.isatty():
-        disable_progress_bars()
-    wanted = [*_HUB_FILES, *(["*.py"] if trust_remote_code else [])]
-    try:
-        path = Path(snapshot_download(name, allow_patterns=wanted))
-        if not any(path.glob("model*.safetensors")):
-            path = Path(snapshot_download(name, allow_patterns=[*wanted, "pytorch_model*.bin"]))
-    except (OSError, ValueError, RuntimeError) as problem:
-        text = " ".join(str(problem).split())[:200]
-        raise PrerequisiteError(
-            f"{name} is no local model, and the hub did not give it ({text}).",
-            "Check the name and the connection, or name a local directory.",
-        ) from problem
-    check_directory(path)
-    return path

@@ -6,14 +6,13 @@ Every prompt of the project is built here, so a reader can see what a model is a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
 from symdistill.errors import DataError
+from symdistill.prompts.files import sections, wording
+from symdistill.prompts.tags import Tags
 from symdistill.records import Example, Message
 
 __all__ = [
@@ -43,21 +42,8 @@ KNOWLEDGE_NOTES = "knowledge-notes/1"
 
 _DEMONSTRATED = ("question", "rationale", "answer")
 
-_SECTION = re.compile(r"^=== (\w+) ===\n", re.MULTILINE)
-
-
-def _breaking_out(*tags: str) -> re.Pattern[str]:
-    """The brackets that would close or open one of `tags`, or begin a control token of a chat template."""
-    return re.compile(
-        rf"<(?=[|｜]|\s*/?\s*(?:{'|'.join(tags)})\b"  # a tag of ours, <|im_end|> and its like
-        r"|/?(?:s|bos|eos|unk|pad|start_of_turn|end_of_turn|think)>|<\s*/?SYS>>)"
-        r"|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS)\])",
-        re.IGNORECASE,
-    )
-
-
-_BREAKS_OUT = _breaking_out("question", "student_reply", "correct_answer")
-_BREAKS_OUT_OF_NOTES = _breaking_out("question", "correct_answer", "solution")
+_TAGS = Tags("question", "student_reply", "correct_answer")
+_TAGS_OF_NOTES = Tags("question", "correct_answer", "solution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +53,6 @@ class Demonstration:
     question: str
     reply: str
     task: str | None = None
-
-
-@cache
-def wording(name: str) -> str:
-    """The text of `prompts/NAME.txt`, without its last line break."""
-    return resources.files(__package__).joinpath(f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
 def cue(answer: str) -> str:
@@ -188,7 +168,7 @@ def error_analysis_messages(example: Example, wrong_reply: str, *, show_gold: bo
     it has been told, and a subject far from the usual tasks shows when it copies (`error_analysis_example`). Question
     and reply are data: a tag that would close their own, and the control tokens of chat templates, lose their bracket.
     """
-    part = _sections("error_analysis")
+    part = sections("error_analysis")
     gold = _spelled_out(example.answer, example) if show_gold else None
     system, shown_gold = part["instruction"], None
     if gold is not None:
@@ -203,7 +183,7 @@ def error_analysis_messages(example: Example, wrong_reply: str, *, show_gold: bo
 
 def error_analysis_example() -> str:
     """The notes of the worked exchange that `error_analysis_messages` shows."""
-    return _sections("error_analysis")["shown_notes"]
+    return sections("error_analysis")["shown_notes"]
 
 
 def knowledge_notes_messages(example: Example, answer: str | None, solution: str) -> tuple[Message, ...]:
@@ -213,7 +193,7 @@ def knowledge_notes_messages(example: Example, answer: str | None, solution: str
     `answer` is the right one, None where nobody knows it. One worked exchange, about cake tins, goes before, and the
     tags are kept apart, as in `error_analysis_messages`.
     """
-    part = _sections("knowledge_notes")
+    part = sections("knowledge_notes")
     return (
         Message("system", part["instruction"]),
         Message("user", _instance(part["shown_question"], part["shown_answer"], part["shown_solution"])),
@@ -224,7 +204,7 @@ def knowledge_notes_messages(example: Example, answer: str | None, solution: str
 
 def knowledge_notes_example() -> str:
     """The notes of the worked exchange that `knowledge_notes_messages` shows."""
-    return _sections("knowledge_notes")["shown_notes"]
+    return sections("knowledge_notes")["shown_notes"]
 
 
 def _spelled_out(answer: str | None, example: Example) -> str | None:
@@ -239,27 +219,11 @@ def _instance(question: str, answer: str | None, solution: str) -> str:
     if answer is not None:
         blocks["correct_answer"] = answer
     blocks["solution"] = solution.strip()
-    return "\n".join([*_tagged(blocks, _BREAKS_OUT_OF_NOTES), _sections("knowledge_notes")["request"]])
+    return "\n".join([*_TAGS_OF_NOTES.around(blocks), sections("knowledge_notes")["request"]])
 
 
 def _mistake(question: str, reply: str, gold: str | None) -> str:
     blocks = {"question": question, "student_reply": reply.strip() or "(no reply)"}
     if gold is not None:
         blocks["correct_answer"] = gold
-    return "\n".join([*_tagged(blocks, _BREAKS_OUT), _sections("error_analysis")["request"]])
-
-
-def _tagged(blocks: dict[str, str], breaks_out: re.Pattern[str]) -> list[str]:
-    """Each text between tags of its name, without what could end them."""
-    return [f"<{tag}>\n{breaks_out.sub(_without_bracket, text)}\n</{tag}>" for tag, text in blocks.items()]
-
-
-def _without_bracket(match: re.Match[str]) -> str:
-    return {"<": "‹", "[": "("}[match.group()]
-
-
-@cache
-def _sections(name: str) -> dict[str, str]:
-    """The parts of `prompts/NAME.txt`, each under a line `=== part ===`."""
-    _, *pieces = _SECTION.split(wording(name))
-    return {key: text.rstrip("\n") for key, text in zip(pieces[::2], pieces[1::2], strict=True)}
+    return "\n".join([*_TAGS.around(blocks), sections("error_analysis")["request"]])

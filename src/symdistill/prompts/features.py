@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from symdistill.prompts import _breaking_out, _sections, _tagged
+from symdistill.prompts.files import sections
+from symdistill.prompts.tags import Tags
 from symdistill.records import Message
 
 FEATURE_QUESTIONS = "feature-questions/2"
@@ -18,7 +19,7 @@ FEATURE_ANSWERS = "feature-answers/1"
 RULE_PROPOSALS = "rule-proposals/1"
 """Name and version of what `rule_proposal_messages` asks."""
 
-_BREAKS_OUT = _breaking_out("task", "answers", "inputs", "input", "questions")
+_TAGS = Tags("task", "answers", "inputs", "input", "questions")
 
 
 def feature_question_messages(
@@ -26,7 +27,7 @@ def feature_question_messages(
 ) -> tuple[Message, ...]:
     """Asks for `count` yes/no questions that tell the answers of a task apart, given some inputs and their answers
     (None: not known). Where none is known the worked exchange shows none either."""
-    part = _sections("feature_questions")
+    part = sections("feature_questions")
     told = any(answer for _, answer in inputs)
     example = part["shown_inputs"]
     if not told:
@@ -59,12 +60,12 @@ def feature_question_messages(
 
 def feature_question_example() -> str:
     """The questions of the worked exchange, which a teacher may copy."""
-    return _sections("feature_questions")["shown_reply"]
+    return sections("feature_questions")["shown_reply"]
 
 
 def feature_answer_messages(text: str, questions: Sequence[str]) -> tuple[Message, ...]:
     """Asks for a yes or no to each question about an input; the questions are numbered from 1 in their order."""
-    part = _sections("feature_answers")
+    part = sections("feature_answers")
     listed = "\n".join(f"{number}. {_line(question)}" for number, question in enumerate(questions, 1))
     return (
         Message("system", part["instruction"]),
@@ -78,7 +79,7 @@ def rule_proposal_messages(
     task: str, answers: Sequence[str], questions: Mapping[str, str], count: int
 ) -> tuple[Message, ...]:
     """Asks for at most `count` rules from named yes/no questions to the answers of a task."""
-    part = _sections("rule_proposals")
+    part = sections("rule_proposals")
     return (
         Message("system", part["instruction"]),
         Message(
@@ -106,7 +107,7 @@ def rule_proposal_messages(
 
 
 def _asked(name: str, count: str, **blocks: str) -> str:
-    return "\n".join([*_tagged(blocks, _BREAKS_OUT), _sections(name)["request"].replace("{count}", count)])
+    return "\n".join([*_TAGS.around(blocks), sections(name)["request"].replace("{count}", count)])
 
 
 def _line(text: str) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from symdistill.prompts import _breaking_out, _without_bracket, wording
+from symdistill.prompts.files import wording
+from symdistill.prompts.tags import Tags
 from symdistill.records import Message
 
 INPUT = "{input}"
@@ -20,7 +21,7 @@ PAIR_AUDIT = "pair-audit/1"
 NEW_TEXTS = "new_texts"
 """The wording that asks for one more text like some."""
 
-_BREAKS_OUT = _breaking_out("input", "output")
+_TAGS = Tags("input", "output")
 _PART = re.compile(r"\{(question|input|output)\}")
 _MARKER = re.compile(r"^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+")
 _LEAD_IN = re.compile(r"(?:sure|certainly|of course|okay|ok|here)\b.*:|.*\bhere(?:['’]s| is| are)\b.*:", re.IGNORECASE)
@@ -45,7 +46,7 @@ def listed(texts: Sequence[str]) -> str:
 
 def audit_messages(question: str, text: str, output: str) -> tuple[Message, ...]:
     """Asks whether an output is right, in the words of `question`."""
-    parts = {"question": question, "input": _plain(text), "output": _plain(output)}
+    parts = {"question": question, "input": _TAGS.plain(text), "output": _TAGS.plain(output)}
     return (Message("user", _PART.sub(lambda match: parts[match[1]], wording("pair_audit"))),)
 
 
@@ -87,8 +88,4 @@ def _chosen(reply: str) -> tuple[str, bool]:
 
 
 def _line(text: str) -> str:
-    return " ".join(_plain(text).split())
-
-
-def _plain(text: str) -> str:
-    return _BREAKS_OUT.sub(_without_bracket, text)
+    return " ".join(_TAGS.plain(text).split())

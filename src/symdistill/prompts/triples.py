@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from symdistill.prompts import _breaking_out, _sections, _without_bracket
+from symdistill.prompts.files import sections
+from symdistill.prompts.tags import Tags
 from symdistill.records import Message
 
 TRIPLE_HEADS = "triple-heads/1"
@@ -18,12 +19,12 @@ TRIPLE_TAILS = "triple-tails/1"
 TRIPLE_EXTRACTION = "triple-extraction/1"
 """Name and version of what `extraction_messages` asks."""
 
-_BREAKS_OUT = _breaking_out("about", "text")
+_TAGS = Tags("about", "text")
 
 
 def head_messages(kind: str, examples: Sequence[str], count: int) -> tuple[Message, ...]:
     """Asks for `count` more heads like `examples`; `kind` says what they are ("events in a person's life")."""
-    part = _sections("triple_heads")
+    part = sections("triple_heads")
     instruction = part["instruction"].replace("{kind}", _line(kind))
     if any("PersonX" in example for example in examples):
         instruction = f"{instruction}\n{part['names']}"
@@ -35,7 +36,7 @@ def head_messages(kind: str, examples: Sequence[str], count: int) -> tuple[Messa
 def tail_messages(ask: str, head: str, count: int, examples: Sequence[tuple[str, str]] = ()) -> tuple[Message, ...]:
     """Asks for `count` tails of `head`; `ask` is the relation as a question. Each of `examples`, a head with a tail, is
     an exchange that goes before: a small teacher follows a form it has seen far better than one it has been told."""
-    part = _sections("triple_tails")
+    part = sections("triple_tails")
     turns = [Message("system", part["instruction"])]
     for shown_head, tail in examples:
         turns.append(Message("user", _about(part["request_one"], ask, shown_head, 1)))
@@ -46,7 +47,7 @@ def tail_messages(ask: str, head: str, count: int, examples: Sequence[tuple[str,
 
 def triple_question(ask: str, head: str) -> str:
     """What a student that completes triples is asked: a head, and its relation as a question."""
-    return _sections("triple_student")["request"].replace("{ask}", _line(ask)).replace("{head}", _line(head))
+    return sections("triple_student")["request"].replace("{ask}", _line(ask)).replace("{head}", _line(head))
 
 
 def extraction_messages(
@@ -54,13 +55,13 @@ def extraction_messages(
 ) -> tuple[Message, ...]:
     """Asks for the facts a text states; `relations` are ids with what they mean. `shown` is a text with its facts, an
     exchange that goes before."""
-    part = _sections("triple_extraction")
+    part = sections("triple_extraction")
     listed = "\n".join(f"- {name}: {_line(meaning)}" for name, meaning in relations)
     turns = [Message("system", part["instruction"].replace("{relations}", listed))]
     if shown is not None:
-        turns.append(Message("user", part["request"].replace("{text}", _plain(shown[0]))))
+        turns.append(Message("user", part["request"].replace("{text}", _TAGS.plain(shown[0]))))
         turns.append(Message("assistant", "\n".join(" | ".join(map(_line, fact)) for fact in shown[1])))
-    return (*turns, Message("user", part["request"].replace("{text}", _plain(text))))
+    return (*turns, Message("user", part["request"].replace("{text}", _TAGS.plain(text))))
 
 
 def _about(template: str, ask: str, head: str, count: int) -> str:
@@ -68,8 +69,4 @@ def _about(template: str, ask: str, head: str, count: int) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(_plain(text).split())
-
-
-def _plain(text: str) -> str:
-    return _BREAKS_OUT.sub(_without_bracket, text)
+    return " ".join(_TAGS.plain(text).split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,6 +19,7 @@ from symdistill.runs.gates import looks_up
 from symdistill.runs.quoting import check_price
 from symdistill.runs.symbols import needs_features
 from symdistill.runs.workspace import base_at
+from symdistill.students.settings import StudentSettings
 from symdistill.training.optimizers import PLAIN, missing_package
 
 if TYPE_CHECKING:
@@ -61,23 +62,13 @@ def teachers_asked(work: Workspace) -> dict[str, TeacherSettings]:
 def check_lengths(work: Workspace) -> None:
     """Raises ConfigError where the prompts alone leave no training question within `training.max_length`. The student's
     tokenizer is loaded only where the shortest prompt might be too long, and only if it is on this machine."""
-    from symdistill.models.chat import prompt_format
-    from symdistill.students.loading import student_tokenizer
-
     for method in work.trained:
         limit = work.config.training_for(method).max_length
         prompts = sorted(
             (student_messages(example, instruction=method.student_instruction) for example in work.task.train),
             key=_bytes,
         )
-        if not prompts or _bytes(prompts[0]) + _TEMPLATE < limit:  # no tokenizer makes more than one token of a byte
-            continue
-        tokenizer = student_tokenizer(work.config.student)
-        if tokenizer is None:
-            return
-        form = prompt_format(tokenizer, work.config.student.template)
-        lengths = (len(form.encode_prompt(prompt)) for prompt in prompts)
-        if (shortest := _shortest(lengths, limit - _LEAST_TOKENS)) is not None:
+        if (shortest := shortest_above(work.config.student, ((prompt, "") for prompt in prompts), limit)) is not None:
             raise ConfigError(
                 f"No training question fits into `{work.config.key_for(method, 'training', 'max_length')}`, {limit:,} "
                 f"tokens: for {method.label} the shortest takes {shortest:,} before what is learned begins.",
@@ -85,11 +76,27 @@ def check_lengths(work: Workspace) -> None:
             )
 
 
-def _shortest(lengths: Iterator[int], most: int) -> int | None:
-    """The shortest of `lengths`; None as soon as one is at most `most`."""
-    found = None
-    for length in lengths:
-        if length <= most:
+def shortest_above(student: StudentSettings, texts: Iterable[tuple[Sequence[Message], str]], limit: int) -> int | None:
+    """The tokens of the shortest of `texts` where none can be learned within `limit` tokens: each a prompt, with what
+    is learned behind it, or "" where that is not known yet. None where one can, or where the student's tokenizer is
+    needed to tell and is not on this machine.
+
+    Those that may be the shortest come first: the rest is not read then.
+    """
+    from symdistill.models.chat import prompt_format
+    from symdistill.students.loading import student_tokenizer
+
+    form = found = None
+    for prompt, learned in texts:
+        if _bytes(prompt) + len(learned.encode("utf-8", "surrogatepass")) + _TEMPLATE < limit:
+            return None  # no tokenizer makes more than one token of a byte
+        if form is None:
+            tokenizer = student_tokenizer(student)
+            if tokenizer is None:
+                return None
+            form = prompt_format(tokenizer, student.template)
+        length = len(form.encode_prompt(prompt)) + len(form.encode_completion(learned))
+        if length + (1 if learned else _LEAST_TOKENS) <= limit:
             return None
         found = length if found is None else min(found, length)
     return found

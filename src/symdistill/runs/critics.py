@@ -57,7 +57,7 @@ def train_critic(
     weights = open_features(settings.features, layers=settings.layers, student=student).identity
     asked = [facts, settings.model_dump(mode="json"), weights, seed]
     key = content_key("c5", asked)
-    if found := _trained(directory, key):
+    if found := _trained(directory, key, trust_remote_code=student is not None and student.trust_remote_code):
         return found
     critic, sides = fit_critic(labelled, settings, student=student, seed=seed)
     validation, held_out = sides["validation"], sides["held_out"]
@@ -120,11 +120,13 @@ def read_report(directory: Path) -> dict[str, Any]:
     return report
 
 
-def _trained(directory: Path, key: str) -> TrainedCritic | None:
+def _trained(directory: Path, key: str, *, trust_remote_code: bool) -> TrainedCritic | None:
     if not (directory / REPORT).exists():
         return None
     report = read_report(directory)
-    return TrainedCritic(Critic.load(directory), report, again=True) if report.get("key") == key else None
+    if report.get("key") != key:
+        return None
+    return TrainedCritic(Critic.load(directory, trust_remote_code=trust_remote_code), report, again=True)
 
 
 def _counts(labelled: Sequence[Labelled]) -> dict[str, int]:

@@ -28,7 +28,7 @@ from symdistill.runs.direct_graph import (
     section_of,
     wanted_of,
 )
-from symdistill.runs.direct_students import judge_arms, reference_of, train_arms
+from symdistill.runs.direct_students import check_lengths, judge_arms, reference_of, train_arms
 from symdistill.runs.direct_summary import rows_to_show, summary
 from symdistill.runs.directory import write_json
 from symdistill.runs.graphs import generate, graph_of, price_generation
@@ -56,6 +56,7 @@ def check_direct(work: Workspace) -> str:
     if not wanted.new_heads:
         _check_sides(work, wanted.heads, reference)
     _check_models(work)
+    check_lengths(work, schema, wanted.heads)
     new = f" and {wanted.new_heads:,} new ones" if wanted.new_heads else ""
     compared = f" · {len(reference):,} reference triples" if reference else ""
     relations = len(settings.relations or schema.relations)
@@ -78,8 +79,10 @@ def run_direct(work: Workspace) -> str:
 
     locate_student(work.config.student)
     schema = schema_of(work)
+    wanted = wanted_of(work, schema)
+    check_lengths(work, schema, wanted.heads)  # again: the tokenizer may have come with the student
     store = graph_of(work, schema)
-    generate(work, store, wanted_of(work, schema))
+    generate(work, store, wanted)
     graph = choose(work, store)
     items = keep_knowledge(work, graph)
     students = train_arms(work, graph)

@@ -32,7 +32,6 @@ from symdistill.runs.direct_reviewed import reviewed
 from symdistill.runs.directory import RunDirectory, write_json
 from symdistill.runs.graphs import Wanted, read_heads
 from symdistill.runs.workspace import Workspace
-from symdistill.students.settings import StudentSettings
 from symdistill.training.critic_features import OF_STUDENTS
 from symdistill.training.critic_labels import (
     Labelled,
@@ -267,7 +266,7 @@ def item_of(triple: Triple, schema: Schema) -> KnowledgeItem:
 
 
 def _trained(work: Workspace, name: str, labels: Sequence[Labelled], settings: CriticSettings) -> TrainedCritic:
-    own = StudentSettings(model=work.config.student.model) if settings.features in OF_STUDENTS else None
+    own = work.config.student if settings.features in OF_STUDENTS else None
     work.progress.start(name, len(labels))
     found = train_critic(labels, settings, work.directory.path / "graph" / name, student=own, seed=work.config.seed)
     again = "   trained before" if found.again else ""

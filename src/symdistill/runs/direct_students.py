@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from symdistill.content import content_key
-from symdistill.errors import DataError
+from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.direct_metrics import Completed
 from symdistill.knowledge.triples import Schema, Triple, read_triples
 from symdistill.knowledge.triples.normalise import normal, says_nothing
@@ -23,6 +23,7 @@ from symdistill.knowledge.triples.splits import head_key
 from symdistill.methods import Material
 from symdistill.methods.direct import Direct, arm, arms_of, question, questions
 from symdistill.records import Completion, Request, Sampling
+from symdistill.runs.beforehand import shortest_above
 from symdistill.runs.critics import TrainedCritic
 from symdistill.runs.direct_graph import Graph, is_learned, section_of
 from symdistill.runs.directory import write_json, write_rows
@@ -38,6 +39,8 @@ Pair = tuple[str, str]
 """A head and a relation."""
 
 TEACHER = "teacher"
+_SHORTEST = "a"
+"""No head is shorter."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,24 @@ def train_arms(work: Workspace, graph: Graph) -> list[Trained]:
         train_student(work, method, material, method.training_examples(material), target=place)
         found.append(Trained(label, method, place, read_card(place) or {}))
     return found
+
+
+def check_lengths(work: Workspace, schema: Schema, heads: Sequence[str]) -> None:
+    """Raises ConfigError where no question about `heads` that students learn about, or about heads to come, fits into
+    `training.max_length` with a tail behind it."""
+    settings, limit = section_of(work), work.config.training.max_length
+    method = arm("direct", work.config.student.instruction)
+    learned = sorted((head for head in heads if is_learned(head, work)), key=len)
+    if settings.new_heads:
+        learned.insert(0, _SHORTEST)
+    relations = settings.relations or tuple(schema.relations)
+    prompts = ((method.prompt(question(head, name, schema)), "") for head in learned for name in relations)
+    if (shortest := shortest_above(work.config.student, prompts, limit)) is not None:
+        raise ConfigError(
+            f"No question about a head fits into `training.max_length`, {limit:,} tokens: the shortest takes "
+            f"{shortest:,} before what is learned begins.",
+            "Raise it; 256 is enough for most triples.",
+        )
 
 
 def reference_of(work: Workspace, schema: Schema, heads: Iterable[str]) -> list[Triple]:

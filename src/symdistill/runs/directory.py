@@ -39,6 +39,7 @@ from symdistill.errors import RunDirectoryError, SymdistillError
 from symdistill.runs.config import RunConfig, parse_config
 from symdistill.runs.paths import absolute
 from symdistill.runs.validation import Places
+from symdistill.training.settings import TrainingSettings
 
 
 class RunDirectory:
@@ -138,6 +139,8 @@ class RunDirectory:
         if before == now or not any(p.exists() for p in self._work):
             return  # nothing was bought or made here yet: a configuration that was corrected goes on
         changed = sorted(_differences(before, now))
+        if changed == ["training.max_length"] and config.family is not None and not self.metrics.exists():
+            return  # found to be too small after the teacher was paid: what was bought and judged here still holds
         for key, path in config.missing().items():
             if key in changed:
                 raise RunDirectoryError(
@@ -294,8 +297,12 @@ def default_run_directory(config_path: Path) -> Path:
 
 
 def identity_key(config: RunConfig, directory: Path) -> str:
-    """The content key of a run's configuration; replies bought for a run carry it."""
-    return content_key("c1", config.identity(directory))
+    """The content key of a run's configuration; replies bought for a run carry it. That of a family has
+    the usual value of what may change on the way (`RunDirectory.check`): one budget holds for all that the run buys."""
+    whole = config.identity(directory)
+    if config.family is not None:
+        whole["training"] = whole["training"] | {"max_length": TrainingSettings().max_length}
+    return content_key("c1", whole)
 
 
 def _differences(before: Any, now: Any, prefix: str = "") -> Iterator[str]:

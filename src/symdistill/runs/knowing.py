@@ -179,7 +179,36 @@ def ensure_knowledge(work: Workspace, method: Nesycd, rationales: Sequence[Ratio
         "errors": len(errors),
     }
     write_build_report(path, method, told, report, taken)
+    if said := without_mistakes(work, method):
+        work.progress.note(f"            {said}")
     return path
+
+
+def without_mistakes(work: Workspace, method: Nesycd) -> str:
+    """What to say of a method whose first student made no mistake and whose base is empty for that; "" of others."""
+    path = base_path(work, method)
+    right = answered_rightly(work, path)
+    if right is None:
+        return ""
+    with open_base(work, path) as base:
+        if base.items():
+            return ""
+    return (
+        f"The first student of {method.label} got all {right:,} questions it was asked right. Without a mistake "
+        "there are no notes: whoever was to learn from them learns what std-cot learns, and finds nothing to look up. "
+        "More or harder training questions bring mistakes."
+    )
+
+
+def answered_rightly(work: Workspace, path: Path) -> int | None:
+    """The questions that the first student behind a base of this run was asked, where it got every one right; None
+    where it did not, or the base is from elsewhere."""
+    report = path.with_suffix(".json")
+    if work.config.knowledge.path is not None or not report.exists():
+        return None
+    told = work.directory.read_json(report)
+    replies = told["asked"] - len(told["not_answered"])
+    return replies if replies and not told["errors"] else None
 
 
 def find_errors(work: Workspace, method: Nesycd) -> tuple[list[ErrorCase], list[str]]:
@@ -213,7 +242,8 @@ def analyse(
     show_gold = method.settings.show_gold
     model = load_teacher(settings, work.task.train)
     requests = analysis_requests(errors, model.name, analysis_sampling(work, method), show_gold=show_gold)
-    work.progress.note(f" knowledge  {len(errors):,} mistakes · asking {model.name}")
+    asking = f" · asking {model.name}" if errors else ""
+    work.progress.note(f" knowledge  {len(errors):,} mistakes{asking}")
     sampled = ask_for_notes(work, model, settings, requests)
     items, report = items_from(
         errors, requests, sampled.completions, sampled.failures, show_gold=show_gold, run=work.key
@@ -236,6 +266,13 @@ def open_base(work: Workspace, path: Path) -> KnowledgeBase:
 def read_knowledge(work: Workspace, path: Path) -> Knowledge:
     """The active items of a base, and how they are found."""
     return LiveKnowledge(work, path).knowledge
+
+
+def knowledge_for(work: Workspace, method: Nesycd) -> Knowledge:
+    """What a method learns with."""
+    path = base_path(work, method)
+    no_mistakes = answered_rightly(work, path) is not None
+    return dataclasses.replace(read_knowledge(work, path), no_mistakes=no_mistakes)
 
 
 class LiveKnowledge:

@@ -17,20 +17,19 @@ from symdistill.errors import DataError, RunDirectoryError
 from symdistill.evaluation.figures import counted
 from symdistill.methods import Material, Method
 from symdistill.methods.rl import Rl
-from symdistill.records import Example, Sampling, TrainingExample
+from symdistill.records import AnswerType, Example, Sampling, TrainingExample
 from symdistill.runs.apart import cut_dev, set_apart
 from symdistill.runs.directory import share_folder, write_json
 from symdistill.runs.featuring import tree_files
 from symdistill.runs.internalising import ensure_notes, note_makers, with_scaffold
 from symdistill.runs.knowing import (
-    base_path,
     ensure_knowledge,
     general_student,
     keep_rationales,
+    knowledge_for,
     knowledge_methods,
     learned_from,
     makers,
-    read_knowledge,
 )
 from symdistill.runs.pacing import paced
 from symdistill.runs.reading import with_reading
@@ -41,7 +40,7 @@ from symdistill.runs.workspace import Workspace
 from symdistill.sampling.loops import ask
 from symdistill.students.answering import open_for_answering
 from symdistill.students.settings import StudentSettings
-from symdistill.tasks import check_answer
+from symdistill.tasks import check_answer, parse_answer
 from symdistill.training.settings import LAYOUT, ORDER
 
 if TYPE_CHECKING:
@@ -74,8 +73,8 @@ def train_students(work: Workspace) -> None:
     for maker in makers(work):
         ensure_knowledge(work, maker, rationales)
     for learner in (one for one in knowledge_methods(work) if one in work.trained):
-        knowledge = read_knowledge(work, base_path(work, learner))
-        material = dataclasses.replace(material_for(work, learner, rationales), knowledge=knowledge)
+        material = material_for(work, learner, rationales)
+        material = dataclasses.replace(material, knowledge=knowledge_for(work, learner))
         start = general_student(work, learner) if learner.settings.init_from == "general" else None
         train_student(work, learner, material, build_examples(learner, material), start=start)
     for reinforced in reinforced_methods(work):
@@ -351,5 +350,11 @@ def smoke_findings(work: Workspace, method: Method, target: Path, examples: Sequ
             [(e, method.prompt(e)) for e in few],
             max_new_tokens=work.config.evaluation_for(method).max_new_tokens,
             then=method.sampling(Sampling()).then,
+            parse=parse_answer if method.ends_in_answer else _whole,
         )
     )
+
+
+def _whole(reply: str, kind: AnswerType, choices: Mapping[str, str] | None) -> str | None:
+    """A reply that is not read for an answer in it."""
+    return reply.strip() or None

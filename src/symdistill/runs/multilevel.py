@@ -35,6 +35,7 @@ from symdistill.methods.multilevel import (
 from symdistill.models.registry import load_teacher
 from symdistill.models.settings import TeacherSettings
 from symdistill.records import Example
+from symdistill.runs.beforehand import shortest_above
 from symdistill.runs.multilevel_asking import pairs_of, request_of, student_requests, teacher_requests
 from symdistill.runs.multilevel_filters import audit_filter, build_filters
 from symdistill.runs.multilevel_fixed import Answered, ask_fixed
@@ -103,6 +104,7 @@ def check_multilevel(work: Workspace) -> str:
             "Set `teacher.model`, for example openai:gpt-4o-mini, or `multilevel.seeds` to a file of pairs.",
         )
     check_student(work.config.student)
+    _check_lengths(work, settings, sources)
     labels = settings.audit.labels if settings.audit else None
     return f"{sources.line}   no labels yet at {labels}" if labels and not labels.exists() else sources.line
 
@@ -142,8 +144,12 @@ def run_multilevel(work: Workspace) -> str:
         DataError: round 0 keeps nothing, or there are no fresh inputs. TrainingError: training went wrong.
         BudgetExhausted, ServerUnreachable, AccessDenied, Interrupted: everything bought so far is stored.
     """
+    from symdistill.students.loading import locate_student
+
     settings = section_of(work)
     sources = read_sources(settings, work.config.seed)
+    locate_student(work.config.student)
+    _check_lengths(work, settings, sources)  # again: the tokenizer may have come with the student
     filters = build_filters(settings)
     known = [(one.id, one.text) for one in sources.invented_from]
     sieve = Sieve(filters, build_scorers(filters), known)
@@ -226,6 +232,24 @@ def _check_answers(settings: MultilevelSettings, sources: Sources) -> None:
         raise DataError(
             f"{wanting[0].upper()}{wanting[1:]} compares with answers, and the input {lacking} has none.",
             "Add `answer` to every row, or take it out.",
+        )
+
+
+def _check_lengths(work: Workspace, settings: MultilevelSettings, sources: Sources) -> None:
+    """Raises ConfigError where nothing of round 0, which the first student learns from, fits into
+    `training.max_length`."""
+    limit, seed = work.config.training.max_length, work.config.seed
+    given = sources.seeds or [(one, "") for one in inputs_of_round(settings, sources, 0, [], [], seed)]
+    audited = audited_inputs([one for one, _ in given], settings.audit.fraction, seed) if settings.audit else set()
+    method = Round("student-1", request_of(settings), student_instruction=work.config.student.instruction)
+    learned = [(method.prompt(Example(one.id, one.text)), output) for one, output in given if one.id not in audited]
+    learned.sort(key=lambda pair: len(pair[0][-1].content) + len(pair[1]))
+    if (shortest := shortest_above(work.config.student, learned, limit)) is not None:
+        what, until = ("pair", "") if sources.seeds else ("input", " before what is learned begins")
+        raise ConfigError(
+            f"No {what} of round 0 fits into `training.max_length`, {limit:,} tokens: the shortest takes "
+            f"{shortest:,}{until}.",
+            "Raise it, or shorten `multilevel.request` or `student.instruction`.",
         )
 
 

@@ -25,6 +25,7 @@ from symdistill.evaluation.report_data import (
 )
 from symdistill.runs.directory import write_json
 from symdistill.runs.judging import Evidence
+from symdistill.runs.knowing import makers, without_mistakes
 from symdistill.runs.learning import read_card, trained_places
 from symdistill.runs.measuring import calibration_summaries, knowledge_summary, notes_costs
 from symdistill.runs.reading import retrieval_summaries
@@ -255,6 +256,7 @@ def notes(work: Workspace, rows: Sequence[MetricRow]) -> Sequence[str]:
     ]
     tried = {row.method: row.knowledge_base for row in rows if row.knowledge_base}
     said += [f"{method} looks things up in {base}." for method, base in tried.items()]
+    said += [faultless for maker in makers(work) if (faultless := without_mistakes(work, maker))]
     found: dict[tuple[str, ...], list[str]] = {}  # methods that share a student have its findings in common
     for method in work.trained:
         card = read_card(work.student_directory(method)) or {}

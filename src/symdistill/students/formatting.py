@@ -61,7 +61,7 @@ def encode_examples(form: PromptFormat, examples: Sequence[TrainingExample], max
     prompts: dict[tuple[Message, ...], list[int]] = {}
     kept: list[EncodedExample] = []
     lost: Counter[int] = Counter()
-    longest = 0
+    lengths: list[int] = []
     for example in examples:
         if not (math.isfinite(example.weight) and example.weight > 0):
             raise TrainingError(
@@ -80,7 +80,7 @@ def encode_examples(form: PromptFormat, examples: Sequence[TrainingExample], max
             )
         ids = (*read, *completion, form.end_of_turn)
         if len(ids) > max_length:
-            longest = max(longest, len(ids))
+            lengths.append(len(ids))
             lost[example.phase] += 1
         else:
             kept.append(
@@ -88,17 +88,18 @@ def encode_examples(form: PromptFormat, examples: Sequence[TrainingExample], max
             )
     if not kept:
         raise TrainingError(
-            f"All {len(examples):,} training examples are longer than {max_length:,} tokens; no label is left.",
+            f"All {len(examples):,} training examples are longer than {max_length:,} tokens (the shortest has "
+            f"{min(lengths):,}); no label is left.",
             "Raise `training.max_length`.",
         )
     empty = sorted(lost.keys() - {e.phase for e in kept})
     if empty:
         raise TrainingError(
             f"All {lost[empty[0]]:,} examples of step {empty[0] + 1} of the curriculum are longer than {max_length:,} "
-            f"tokens (the longest has {longest:,}).",
+            f"tokens (the longest has {max(lengths):,}).",
             "Raise `training.max_length`, or put less before the question.",
         )
-    return EncodedSet(tuple(kept), len(examples) - len(kept), longest, dict(sorted(lost.items())))
+    return EncodedSet(tuple(kept), len(lengths), max(lengths, default=0), dict(sorted(lost.items())))
 
 
 def decoded_preview(form: PromptFormat, example: EncodedExample) -> str:

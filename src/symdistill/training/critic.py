@@ -29,7 +29,16 @@ from symdistill.curation.words import squeezed
 from symdistill.errors import DataError, PrerequisiteError
 from symdistill.students.loading import BUILT_IN
 from symdistill.students.settings import StudentSettings
-from symdistill.training.critic_features import OF_STUDENTS, WIDTH, Features, Rows, SparseRows, Text, open_features
+from symdistill.training.critic_features import (
+    OF_STUDENTS,
+    WIDTH,
+    Features,
+    Numbers,
+    Rows,
+    SparseRows,
+    Text,
+    open_features,
+)
 from symdistill.training.critic_labels import Labelled, split_labels
 from symdistill.training.settings import CriticSettings
 
@@ -47,7 +56,8 @@ _INSTALL = "pip install 'symdistill[critic]'"
 class Critic:
     """A fitted critic. `weights` and `bias` give a score, which `slope` and `offset` turn into a probability.
 
-    `l2` is what held the weights back; `labels` counts what it learned from and what calibrated it, and `learned` has
+    `dtype` is what the features were computed in, and are from now on, whatever the machine; `l2` is what held the
+    weights back; `labels` counts what it learned from and what calibrated it, and `learned` has
     a digest of each of these texts (`digest_of`): what a critic knows cannot tell how good it is.
     """
 
@@ -63,6 +73,7 @@ class Critic:
     identity: str
     student: str
     seen: Features
+    dtype: Numbers = "float32"
     learned: frozenset[str] = frozenset()
 
     def probabilities(self, texts: Sequence[Text]) -> NDArray[np.float64]:
@@ -89,7 +100,7 @@ class Critic:
         card = {
             "form": FORM,
             **{name: getattr(self, name) for name in ("features", "layers", "threshold", "bias", "slope", "offset")},
-            **{name: getattr(self, name) for name in ("l2", "labels", "identity", "student")},
+            **{name: getattr(self, name) for name in ("l2", "labels", "identity", "student", "dtype")},
         }
         try:
             directory.parent.mkdir(parents=True, exist_ok=True)
@@ -108,15 +119,17 @@ class Critic:
             raise DataError(f"Cannot write {directory}: {error.strerror or error}.", "Choose another place.") from error
 
     @classmethod
-    def load(cls, directory: Path) -> Critic:
-        """The critic in a directory.
+    def load(cls, directory: Path, *, trust_remote_code: bool = False) -> Critic:
+        """The critic in a directory. `trust_remote_code`: run the Python code that comes with the model behind it.
 
         Raises:
             DataError: there is none, it is damaged, or the model behind its features has changed.
             PrerequisiteError, UnusableModel: that model is not there.
         """
         card, weights = _read(directory)
-        student = StudentSettings(model=card["student"]) if card["student"] else None
+        student = None
+        if card["student"]:
+            student = StudentSettings(model=card["student"], dtype=card["dtype"], trust_remote_code=trust_remote_code)
         seen = open_features(card["features"], layers=card["layers"], student=student)
         if seen.identity != card["identity"]:
             raise DataError(f"The model that the critic in {directory} was trained with has changed.", _AGAIN)
@@ -160,6 +173,7 @@ def fit_critic(
         identity=seen.identity,
         student=_lasting((student or StudentSettings()).model) if settings.features in OF_STUDENTS else "",
         seen=seen,
+        dtype=seen.dtype,
         learned=frozenset(digest_of(one.text) for one in (*train, *validation)),
     )
     return critic, sides
@@ -347,13 +361,16 @@ def _read(directory: Path) -> tuple[dict[str, Any], NDArray[np.float64]]:
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(f"The critic in {directory} is damaged ({error}).", _AGAIN) from None
     names = Critic.__dataclass_fields__.keys() - {"weights", "seen", "learned"}
+    if isinstance(card, dict):
+        card.setdefault("dtype", "float32")  # younger than some critics
     if not isinstance(card, dict) or card.pop("form", None) != FORM or card.keys() != names:
         raise DataError(f"{path} is no card of a critic, or one of another version.", _AGAIN)
     numbers = [card[name] for name in ("threshold", "bias", "slope", "offset", "l2")]
-    texts = [card[name] for name in ("features", "layers", "identity", "student")]
+    texts = [card[name] for name in ("features", "layers", "identity", "student", "dtype")]
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
         raise DataError(f"{path} has a number that is none.", _AGAIN)
-    if not all(isinstance(text, str) for text in texts) or card["layers"] not in ("last", "mean"):
+    known = card["layers"] in ("last", "mean") and card["dtype"] in ("float32", "bfloat16")
+    if not all(isinstance(text, str) for text in texts) or not known:
         raise DataError(f"{path} has a value of the wrong kind.", _AGAIN)
     if weights.ndim != 1 or not np.isfinite(weights).all():
         raise DataError(f"{directory / WEIGHTS} holds no row of weights.", _AGAIN)

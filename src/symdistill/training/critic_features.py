@@ -29,6 +29,7 @@ from symdistill.students.loading import Student, load_student, locate_student
 from symdistill.students.settings import StudentSettings
 
 Text = str | tuple[str, str]
+Numbers = Literal["float32", "bfloat16"]
 
 WORDS, STUDENT, LIKELIHOOD = "words", "student", "likelihood"
 OF_STUDENTS = (STUDENT, LIKELIHOOD)
@@ -58,12 +59,16 @@ Rows = SparseRows | NDArray[np.float64]
 
 
 class Features:
-    """How texts become rows. `identity` names the weights behind it, so that a critic never meets others unseen."""
+    """How texts become rows. `identity` names the weights behind it, and the numbers they are computed in where these
+    are not float32, so that a critic never meets others unseen; `dtype` is these numbers."""
 
-    def __init__(self, name: str, identity: str, compute: Callable[[Sequence[Text]], Rows]) -> None:
+    def __init__(
+        self, name: str, identity: str, compute: Callable[[Sequence[Text]], Rows], dtype: Numbers = "float32"
+    ) -> None:
         self.name = name
         self.identity = identity
         self.rows = compute
+        self.dtype: Numbers = dtype
 
 
 def open_features(
@@ -71,19 +76,26 @@ def open_features(
 ) -> Features:
     """The features called `name`. The weights of a model are read at the first text.
 
+    Of `student` they take the model and its `dtype`, `auto` being looked up on this machine, and no chat template: a
+    text stands behind the token that texts begin with.
+
     Raises:
         PrerequisiteError, UnusableModel: there is no such model, or a package for it is missing.
     """
     if name == WORDS:
         return Features(name, "", word_rows)
-    from symdistill.models.weights import directory_fingerprint
+    from symdistill.models.weights import answering_marks, directory_fingerprint, resolved_dtype
 
     if name in OF_STUDENTS:
-        settings = student or StudentSettings()
-        fingerprint = directory_fingerprint(locate_student(settings))
+        asked = student or StudentSettings()
+        place = locate_student(asked)
+        dtype = resolved_dtype(asked.dtype)
+        # What a tokenizer without a begin token puts first hangs on the template: the usual one decides, for everybody.
+        settings = asked.model_copy(update={"dtype": dtype, "template": "auto"})
+        identity = directory_fingerprint(place) + answering_marks(place, "auto", dtype)
         if name == LIKELIHOOD:
-            return Features(name, fingerprint, _Likelihood(settings).rows)
-        return Features(name, f"{fingerprint} {layers}", _States(settings, layers).rows)
+            return Features(name, identity, _Likelihood(settings).rows, dtype)
+        return Features(name, f"{identity} {layers}", _States(settings, layers).rows, dtype)
     from symdistill.models.encoder import SentenceEncoder, check_encoder
 
     where = Path(name).expanduser().resolve()

@@ -21,6 +21,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from symdistill.training.collation import Batch
+from symdistill.training.logits import LogitCurve, curve_of
 from symdistill.training.shared_attention import forward
 
 SHORT_ROW = 192
@@ -60,10 +61,10 @@ class CompletionLoss:
 
     A hook takes the hidden states of the predicting positions before they enter the model's output embedding: the
     head, the largest matrix of a small model, works on labels alone, while whatever wraps the model (DDP, FSDP, LoRA)
-    stays as it is. Where the head is the last thing that happens (`chunked`), its logits are computed `CHUNK` labels
-    at a time and never kept, so that memory does not grow with vocabulary times labels; a model that does more to its
-    logits (scaling, soft caps) does so here too. A model that does not pass its hidden states through the head at all
-    has every logit computed and the wanted ones taken from them.
+    stays as it is. Where the model does no more to the head's logits than scale and cap them (`logits.curve_of`), they
+    are computed `CHUNK` labels at a time and never kept (`chunked`), so that memory does not grow with vocabulary times
+    labels; a model that does anything else does so here too, to the logits of all labels. A model that does not pass
+    its hidden states through the head at all has every logit computed and the wanted ones taken from them.
     """
 
     def __init__(self, model: Any, lambdas: torch.Tensor, *, chunked: bool, recomputed: bool = False) -> None:
@@ -71,7 +72,7 @@ class CompletionLoss:
         self._recomputed = recomputed
         self._head = model.get_output_embeddings()
         self.lambdas = lambdas
-        self._chunked = chunked and _ends_in(model, self._head)
+        self._curve = curve_of(model, self._head) if chunked and type(self._head) is torch.nn.Linear else None
 
     def __call__(self, model: Any, batch: Batch, sizes: torch.Tensor) -> torch.Tensor:
         """`sizes` `[groups]` are those of the whole step, divided by f. A batch of tries wants `sharing`, backward pass
@@ -82,14 +83,14 @@ class CompletionLoss:
 
         def take(hidden: torch.Tensor) -> torch.Tensor:
             taken.append(hidden[batch.row, batch.at])
-            return taken[0][None, :1] if self._chunked else taken[0][None]
+            return taken[0][None, :1] if self._curve else taken[0][None]
 
         with _into(self._head, batch, take), nullcontext() if self._recomputed else _attention(batch):
             logits = _forward(model, batch).logits
-        if taken and self._chunked:
+        if taken and self._curve:
             bias = getattr(self._head, "bias", None)
             loss: torch.Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-                taken[0], self._head.weight, bias, batch.target, coefficients
+                taken[0], self._head.weight, bias, batch.target, coefficients, self._curve
             )
             return loss
         logits = logits[0] if taken else logits[batch.row, batch.at]
@@ -98,7 +99,7 @@ class CompletionLoss:
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Σ_k c_k · CE(W h_k + b, y_k), with its gradients computed on the way, `CHUNK` labels at a time."""
+    """Σ_k c_k · CE(curve(W h_k + b), y_k), with its gradients computed on the way, `CHUNK` labels at a time."""
 
     @staticmethod
     def forward(
@@ -108,6 +109,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias: torch.Tensor | None,
         target: torch.Tensor,
         coefficients: torch.Tensor,
+        curve: LogitCurve,
     ) -> torch.Tensor:
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
@@ -125,7 +127,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 logits = torch.mm(states, matrix.T, out=room[: len(states)])
                 if bias is not None:
                     logits += bias.to(dtype)
-                losses = _losses_to_gradients(logits, labels)
+                losses = _losses_to_gradients(logits, labels, curve)
                 total += (factors * losses).sum()
                 to_hidden[part] = (logits @ matrix) * factors[:, None]
                 if to_bias is not None:
@@ -144,21 +146,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
         # Usually nothing follows the loss: on a CPU a look at the scale saves a pass over the head's gradient.
         plain = not scale.is_cuda and float(scale) == 1.0
         found = [(next(saved) if plain else next(saved) * scale) if present else None for present in ctx.present]
-        return (*found, None, None)
+        return (*found, None, None, None)
 
 
-def _losses_to_gradients(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The cross-entropy of each row of `logits` `[K, V]`, float32 `[K]`; `logits` become its gradient."""
+def _losses_to_gradients(logits: torch.Tensor, labels: torch.Tensor, curve: LogitCurve) -> torch.Tensor:
+    """The cross-entropy of the curve of each row of `logits` `[K, V]`, float32 `[K]`; `logits` become its gradient."""
     losses = torch.empty(len(labels), dtype=torch.float32, device=logits.device)
     # A few rows in float32 stay in a CPU's cache for all that is done with them.
     step = len(labels) if logits.is_cuda else _ROWS
     for begin in range(0, len(labels), step):
         part = slice(begin, begin + step)
-        logprobs = torch.log_softmax(logits[part], -1, dtype=torch.float32)
+        shaped = logits[part] if curve.straight else curve.apply(logits[part].to(torch.float32, copy=True))
+        logprobs = torch.log_softmax(shaped, -1, dtype=torch.float32)
         chosen = labels[part, None]
         losses[part] = -logprobs.gather(1, chosen)[:, 0]
         gradient = logprobs.exp_()
         gradient.scatter_add_(1, chosen, gradient.new_full(chosen.shape, -1.0))
+        if not curve.straight:
+            gradient *= curve.slope(shaped)
         logits[part] = gradient
     return losses
 
@@ -204,22 +209,3 @@ def _attention(batch: Batch) -> AbstractContextManager[None]:
     short = batch.layout is None and batch.input_ids.shape[1] <= SHORT_ROW
     plain = short and batch.input_ids.device.type == "cpu" and torch.is_autocast_enabled("cpu")
     return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
-
-
-def _ends_in(model: Any, head: Any) -> bool:
-    """Whether the model's logits are what its head computes, and its head is a plain linear layer."""
-    if type(head) is not torch.nn.Linear:
-        return False
-    seen: list[torch.Tensor] = []
-    handle = head.register_forward_hook(lambda _module, _arguments, output: seen.append(output))
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            # several ids: the embedding of one may be all zeros, whose logits no cap or scale would change
-            ids = torch.arange(1, 9, device=head.weight.device)[None] % head.weight.shape[0]
-            logits = model(input_ids=ids, use_cache=False).logits
-    finally:
-        handle.remove()
-        model.train(was_training)
-    return len(seen) == 1 and seen[0].shape == logits.shape and bool(torch.equal(seen[0].to(logits.dtype), logits))

@@ -7,6 +7,7 @@ lie in different places are attended to one after the other and merged by their 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,7 @@ class Stretch:
         return [*(self.parent.path() if self.parent else ()), self]
 
 
-class Reader(Cache):  # type: ignore[misc]
+class Reader(Cache, ABC):  # type: ignore[misc]
     """What stands in for a cache: layers hand their new keys and values through, `attend` does the rest."""
 
     def __init__(self) -> None:
@@ -64,9 +65,9 @@ class Reader(Cache):  # type: ignore[misc]
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0
 
+    @abstractmethod
     def attend(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float) -> torch.Tensor:
         """`[rows, heads, new tokens, size]` for queries of that shape; raises CannotAttend."""
-        raise NotImplementedError
 
 
 class Prefill(Reader):

@@ -16,6 +16,7 @@ from symdistill.models.decoding.continuous import Batch, Pool
 from symdistill.models.decoding.jobs import Decoded, Job, Row
 from symdistill.models.decoding.network import Network
 from symdistill.models.decoding.padded import Padded, cuttable
+from symdistill.models.stops import Stops
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 0.02
@@ -35,6 +36,7 @@ class Decoder:
         ends = frozenset(end_ids)
         self._model = model
         self._tokenizer = tokenizer
+        self._stops: dict[tuple[str, ...], Stops] = {}
         self._driving = threading.Lock()
         self._arriving: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         self._network = Network.of(model, batch_size, owned=owned)
@@ -52,12 +54,15 @@ class Decoder:
         """
         if not jobs:
             return []
-        rows = [Row(job, self._tokenizer) for job in jobs]
+        rows = [Row(job, self._stops.setdefault(job.stop, Stops(job.stop, self._text))) for job in jobs]
         stop = stop or threading.Event()
         if self._network is None or self._pool is None:
             self._decode_alone(rows, stop)
             return [row.result() for row in rows]
         return self._decode_together(Batch(rows), stop, self._network, self._pool)
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _decode_together(self, batch: Batch, stop: threading.Event, network: Network, pool: Pool) -> list[Decoded]:
         """Join the pool; where nobody else drives it, drive it until the own rows are done."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,21 +85,20 @@ class Row:
     """One job while it is decoded. `fed` is what follows the prompt; its last token is the next that the model reads.
 
     `cached` of the prompt's tokens were there before. `reads_again`: the second stretch began with a new pass over all
-    before it.
+    before it. `stops` are the job's own.
     """
 
-    def __init__(self, job: Job, tokenizer: Any) -> None:
+    def __init__(self, job: Job, stops: Stops) -> None:
         self.job = job
         self.cached = 0
         self.seconds = 0.0
         self.fed: list[int] = []
         self.reads_again = False
-        self._tokenizer = tokenizer
+        self._stops = stops
         self._first: _Stretch | None = None
         self._stretch = _Stretch()
         self._given: deque[int] = deque()
         self._unsure = False
-        self._stops = Stops(job.stop)
         self._numbers: npt.NDArray[np.float32] | None = None
 
     @property
@@ -150,7 +147,7 @@ class Row:
         if top_two is not None:
             stretch.top_two.append(top_two)
         stretch.end_token = token in end_ids
-        stretch.ended = stretch.end_token or self._stops.met(stretch.tokens, self._text)
+        stretch.ended = stretch.end_token or self._stops.met(stretch.tokens)
         over = stretch.ended or len(stretch.tokens) >= self.room
         if self._first is not None:
             return over
@@ -185,7 +182,7 @@ class Row:
             self.read()
 
     def _decoded(self, stretch: _Stretch) -> Decoded:
-        text = self._text(stretch.tokens[:-1] if stretch.end_token else stretch.tokens)
+        text = self._stops.decode(stretch.tokens[:-1] if stretch.end_token else stretch.tokens)
         return Decoded(
             tokens=tuple(stretch.tokens),
             logprobs=tuple(stretch.logprobs),
@@ -193,6 +190,3 @@ class Row:
             ended=stretch.ended,
             top_two=tuple(stretch.top_two) if self.job.top_two_at else None,
         )
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False))
