@@ -89,6 +89,15 @@ def test_a_run_of_a_family_passes_its_dry_run(path: Path, tmp_path: Path, monkey
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("path", [p for p in FAMILY if "model: recorded:" in p.read_text()], ids=lambda p: p.parent.name)
+def test_the_recording_of_a_family_covers_it(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symdistill.students.loading.check_student", lambda settings: settings.model)
+    quote = price_family(load_config(path), tmp_path / "run")
+    assert quote is not None
+    assert quote.planned > 0
+    assert quote.most_usd == 0, "a request that was not recorded is an error before this"
+
+
 def test_the_recording_covers_the_quickstart() -> None:
     """Every reply the demo wants is in the file, and the keys are those the program computes today."""
     config = load_config(EXAMPLES / "quickstart" / "quickstart.yaml")
