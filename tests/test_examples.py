@@ -16,7 +16,8 @@ from symdistill.runs.directory import RunDirectory
 from symdistill.runs.families import price_family
 from symdistill.runs.grid import load_grid
 from symdistill.runs.grid_checks import check_grid, price_grid
-from symdistill.runs.teaching import all_requests, open_teacher, sample_teacher
+from symdistill.runs.internalising import note_makers, notes_ahead
+from symdistill.runs.teaching import all_requests, curate_replies, open_teacher, sample_teacher
 from symdistill.runs.workspace import Workspace, workspace
 from symdistill.students.loading import smollm2_gguf
 
@@ -72,6 +73,74 @@ def test_each_paper_has_its_grids_and_each_grid_a_twin_in_small() -> None:
     assert {name.removesuffix("-small") for name in names - large} <= large
 
 
+NOT_IN_SMALL = {
+    "nesycd-main": {"kard"},  # no corpus ships with the small questions
+    "skintern-main": {"kard"},
+    "skintern-figure4": {"kard"},
+}
+LARGE = sorted(path for path in (EXAMPLES / "paper").glob("*.yaml") if not path.stem.endswith("-small"))
+
+
+def twin_of(path: Path) -> Path:
+    small = path.with_name(f"{path.stem}-small.yaml")
+    return small if small.exists() else EXAMPLES / "ablations" / path.name
+
+
+@pytest.mark.parametrize("path", LARGE, ids=lambda p: p.stem)
+def test_a_twin_compares_the_same_methods(path: Path, tmp_path: Path) -> None:
+    large, small = ({cell.method: None for cell in load_grid(p, [], tmp_path).cells} for p in (path, twin_of(path)))
+    left_out = NOT_IN_SMALL.get(path.stem, set())
+    assert left_out <= set(large)
+    assert list(small) == [name for name in large if name not in left_out]
+
+
+@pytest.mark.parametrize("name", ["skintern-parts", "skintern-schedules", "skintern-figure4"])
+def test_skintern_s_ablations_name_the_paper_s_model(name: str, tmp_path: Path) -> None:
+    cells = load_grid(EXAMPLES / "paper" / f"{name}.yaml", [], tmp_path).cells
+    assert {cell.config.student.model for cell in cells} == {"meta-llama/Llama-2-7b-hf"}
+
+
+@pytest.mark.parametrize("path", sorted((EXAMPLES / "paper").glob("*.yaml")), ids=lambda p: p.stem)
+def test_the_compared_methods_learn_from_equally_many_rationales(path: Path, tmp_path: Path) -> None:
+    """SCoTD's papers compare numbers of rationales; the others compare what is learned from the same ones."""
+    if path.stem.startswith("scotd"):
+        return
+    found = {
+        min(method.settings.samples, cell.config.teacher_for(method).samples)
+        for cell in load_grid(path, [], tmp_path).cells
+        for method in cell.config.build_methods()
+        if hasattr(method.settings, "samples")
+    }
+    assert len(found) <= 1
+
+
+@pytest.mark.parametrize("path", [p for p in HERE if "skintern" in p.stem], ids=lambda p: p.stem)
+def test_skintern_in_small_runs_offline_with_as_many_steps(path: Path, tmp_path: Path) -> None:
+    cells = load_grid(path, [], tmp_path).cells
+    trained = [(cell, method) for cell in cells for method in cell.config.build_methods() if method.trains]
+    assert len({cell.config.training_for(method).max_steps for cell, method in trained}) <= 1
+    assert all(cell.config.training_for(method).max_steps > 0 for cell, method in trained)
+    assert "openai:" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", [p for p in HERE if "skintern" in p.stem], ids=lambda p: p.stem)
+def test_the_recorded_notes_cover_skintern_in_small(path: Path, tmp_path: Path) -> None:
+    """Every note that a cell asks for, whatever its seed and its share of the questions, is in the recording."""
+    recorded = read_recording(EXAMPLES / "combinations" / "notes.jsonl.gz").replies
+    cells = [cell for cell in load_grid(path, [], tmp_path).cells if not cell.axes.seed]
+    wanted = 0
+    for cell in cells:
+        with workspace(cell.config, tmp_path / "cells" / cell.name) as work:
+            if not note_makers(work):
+                continue
+            sample_teacher(work)
+            curate_replies(work, processes=1)
+            requests = [request for asking in notes_ahead(work) for request in asking.requests]
+            assert [r.key for r in requests if r.key not in recorded] == []
+            wanted += len(requests)
+    assert wanted > 200
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if path not in GRIDS + FAMILY], ids=lambda p: p.name)
 def test_the_configuration_loads_and_its_files_exist(path: Path) -> None:
     config = load_config(path)
@@ -90,7 +159,9 @@ def test_a_run_of_a_family_passes_its_dry_run(path: Path, tmp_path: Path, monkey
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("path", [p for p in FAMILY if "model: recorded:" in p.read_text()], ids=lambda p: p.parent.name)
+@pytest.mark.parametrize(
+    "path", [p for p in FAMILY if "model: recorded:" in p.read_text()], ids=lambda p: p.parent.name
+)
 def test_the_recording_of_a_family_covers_it(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("symdistill.students.loading.check_student", lambda settings: settings.model)
     quote = price_family(load_config(path), tmp_path / "run")

@@ -77,6 +77,32 @@ def test_from_a_teacher_to_a_tree_and_rules(capsys: pytest.CaptureFixture[str], 
     assert "accuracy      100.0" in out
 
 
+def test_a_student_in_a_directory_answers_the_questions(
+    capsys: pytest.CaptureFixture[str], config: Path, tmp_path: Path
+) -> None:
+    """A random one: that it is asked and that nothing of it can be read is all there is to see."""
+    pytest.importorskip("torch")
+    from tiny import save_tiny
+
+    run, student = tmp_path / "run", f"transformers:{save_tiny(tmp_path / 'student')}"
+    write_features(run / "trees" / "questions.yaml", {"boring": "Is it boring?"})
+    words = ("trees", "annotate", config, "teacher.max_tokens=4", "--run-dir", run, "--limit", 3, "--again", 0)
+    code, out, _ = call(capsys, *words, "--by", student, "--dry-run")
+    assert code == 0
+    assert "To buy: 6 of 6 replies" in out
+    assert "$0" in out
+    code, _, err = call(capsys, *words, "--by", student)
+    assert code == 2
+    assert "No question is answered well enough" in err
+    code, out, _ = call(capsys, *words, "--by", student, "--dry-run")
+    assert "To buy: 0 of 6 replies" in out
+    code, out, _ = call(capsys, *words, "--dry-run")
+    assert "To buy: 6 of 6 replies" in out, "what the student said is not the teacher's"
+    code, _, err = call(capsys, *words, "--by", "transformers:no/such/student")
+    assert code != 0
+    assert "no/such/student" in err
+
+
 def test_learned_rules_are_shown_evaluated_explained_and_exported(
     capsys: pytest.CaptureFixture[str], table: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import time
@@ -159,6 +160,107 @@ def test_review_without_a_terminal(capsys: pytest.CaptureFixture[str], graph: Pa
     assert "prov:wasInvalidatedBy" in written
     assert "urn:symdistill:person:ann" in written
     assert call(capsys, "export", graph, graph / "p.tsv", "--provenance")[0] == 2
+
+
+def graph_of(place: Path, triples: list[Triple], **batch: str) -> Path:
+    TripleStore(place).add(triples, [Batch("b1", **{"origin": "import", **batch})])  # type: ignore[arg-type]
+    return place
+
+
+def many(count: int) -> list[Triple]:
+    return [Triple(f"PersonX does {n}", "xWant", f"to do {n}", (n % 100) / 100, "b1") for n in range(count)]
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_the_printed_command_judges_the_random_slice_that_was_listed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, calls: int
+) -> None:
+    kg = graph_of(tmp_path / "my graph", many(200))
+    listed = call(capsys, "review", kg, "--by", "ann", "--audit", 1, "--size", 42)[1].splitlines()
+    ids = [line.split()[0] for line in listed if line.startswith("t_")]
+    assert len(ids) == 42
+    command = shlex.split(listed[-1].removeprefix("Decide with: "))
+    assert command[:3] == ["symdistill", "triples", "review"]
+    assert command[-4:] == ["--accept", "ID", "--reject", "ID"]
+    for part in range(calls):
+        chosen = [word for key in ids[part::calls] for word in ("--accept", key)]
+        code, _, err = call(capsys, *command[2:-4], *chosen)
+        assert (code, err) == (0, "")
+    assert {d.slice for d in TripleStore(kg).decisions()} == {"audit"}
+    assert "accepted, random slice 100.0% [91.6, 100.0] of 42" in plain(call(capsys, "stats", kg)[1])
+
+
+def test_what_was_listed_with_other_options_is_told_and_can_be_decided_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kg = graph_of(tmp_path / "kg", many(200))
+    listed = call(capsys, "review", kg, "--by", "ann", "--audit", 1, "--size", 42)[1].splitlines()
+    chosen = [word for line in listed if line.startswith("t_") for word in ("--accept", line.split()[0])]
+    err = plain(call(capsys, "review", kg, "--by", "ann", *chosen)[2])
+    assert "of them are not among the 20 that these options list" in err
+    assert "of 42" not in call(capsys, "stats", kg)[1].split("accepted, all judged")[0]
+    call(capsys, "review", kg, "--by", "ann", "--audit", 1, "--size", 42, *chosen)
+    assert "accepted, random slice 100.0% [91.6, 100.0] of 42" in plain(call(capsys, "stats", kg, "--seed", 7)[1])
+    assert call(capsys, "review", kg, "--seed", 1)[0] == 2, "a graph has one random order"
+
+
+def test_decisions_are_respected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    kept, thrown = (
+        Triple("PersonX is tired", "xWant", tail, p, "b1") for tail, p in (("to rest", 0.4), ("not to rest", 0.8))
+    )
+    low, high, other = (
+        Triple("PersonX is hungry", "xWant", tail, p, "b1")
+        for tail, p in (("to eat", 0.1), ("not to eat", 0.9), ("never to eat", 0.9))
+    )
+    kg = graph_of(tmp_path / "kg", [kept, thrown, low, high, other])
+    assert "in a conflict 100.0%" in plain(call(capsys, "stats", kg)[1])
+    call(capsys, "review", kg, "--by", "ann", "--accept", kept.id, "--reject", thrown.id, "--accept", low.id)
+    code, out, err = call(capsys, "validate", kg, "--keep", tmp_path / "k.jsonl")
+    assert (code, err) == (0, "1 triple that reviewers rejected left out.\n")
+    assert "2 of 4 triples (no other subset is surer)" in out
+    assert set(read_triples(tmp_path / "k.jsonl").triples) == {kept, low}, "as they are, with their own confidence"
+    code, _, err = call(capsys, "split", kg, tmp_path / "parts")
+    assert "1 triple that reviewers rejected left out." in err
+    parts = [t for name in ("train", "dev", "test") for t in read_triples(tmp_path / "parts" / f"{name}.jsonl").triples]
+    assert set(parts) == {kept, low, high, other}
+    code, out, err = call(capsys, "verbalise", kg)
+    assert len(out.splitlines()) == 4
+    assert "1 triple that reviewers rejected left out." in err
+    assert "in a conflict 75.0%" in plain(call(capsys, "stats", kg)[1])
+    waiting = call(capsys, "review", kg, "--by", "bob", "--audit", 0)[1].splitlines()
+    (row,) = (line for line in waiting if line.startswith(kept.id))
+    assert "doubtful" in row, "what was rejected is no conflict any more"
+
+
+def test_distinct_leaves_out_what_is_there_however_sure_it_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kg = graph_of(tmp_path / "kg", [Triple("PersonX plays", "xWant", "to win the game", 0.4, "b1")])
+    new = [
+        Triple("PersonX plays", "xWant", "To win the game.", 0.9, "b2"),
+        Triple("PersonX plays", "xWant", "win a game", 1.0, "b2"),
+        Triple("PersonX plays", "xWant", "to win the game", 0.5, "b1"),
+        Triple("PersonX plays", "xWant", "a prize", None, "b2"),
+    ]
+    write_triples(tmp_path / "new.jsonl", new, [Batch("b2", "import")])
+    out = call(capsys, "import", kg, tmp_path / "new.jsonl", "--distinct")[1]
+    assert out == "1 new triple from new.jsonl; 1 with another confidence; 2 duplicates left out.\n"
+    assert {(t.tail, t.confidence) for t in TripleStore(kg).triples()} == {("to win the game", 0.5), ("a prize", None)}
+    assert "0 findings" in call(capsys, "validate", kg)[1]
+
+
+def test_a_first_import_that_fails_leaves_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text('name: mine\nrelations: {keptIn: {verbalise: "{head} {tail}"}}')
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
+    good.write_text('{"head": "PersonX sings", "relation": "xWant", "tail": "to rest"}\n')
+    bad.write_text('{"head": "apple", "relation": "keptIn", "tail": "pantry"}\n')
+    for files in ((bad,), (good, bad), (good, tmp_path / "misspelt.jsonl")):
+        assert call(capsys, "import", tmp_path / "kg", *files)[0] == 2
+        assert not (tmp_path / "kg").exists()
+    code, out, _ = call(capsys, "import", tmp_path / "kg", bad, "--schema", tmp_path / "mine.yaml")
+    assert (code, out) == (0, "1 new triple from bad.jsonl.\n")
+    code, _, err = call(capsys, "import", tmp_path / "kg", good, "--schema", "atomic")
+    assert (code, "follows another schema (`mine`)" in err) == (2, True)
 
 
 def test_review_on_a_terminal(graph: Path) -> None:

@@ -27,6 +27,8 @@ def test_the_page_has_every_section_and_needs_nothing_but_itself() -> None:
         *("Accuracy against the share of training questions", "Smaller shares of the data", "By seed", "By task"),
     ):
         assert heading in page.text, heading
+    assert "In and out of domain" in page.text
+    assert "out of domain, vs label-only (95%)" in page.text
     assert "Holm-corrected for the 7 comparisons" in page.text
     assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in page.tags}
     assert not [v for _, attributes in page.tags for k, v in attributes.items() if k in ("src", "href", "onclick")]

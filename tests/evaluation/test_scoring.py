@@ -11,6 +11,7 @@ from symdistill.errors import DataError
 from symdistill.evaluation.metrics import row_from_dict
 from symdistill.evaluation.scoring import predict, score
 from symdistill.records import Completion, Example
+from symdistill.tasks.labels import labels_of
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,36 @@ def test_one_reply_a_question():
     # Nothing is known of the model's shape.
     assert row.flops is None
     assert row.prompt_flops_paper is None
+
+
+def test_what_names_no_label_neither_votes_nor_counts_as_parsed():
+    """The instruction's X wins the plain vote; the labels are known from all the questions' answers."""
+    asked = [
+        Example(id=f"c{i}", question=f"Coin {i}?", answer=gold, answer_type="label", task="coin")
+        for i, gold in enumerate(["yes", "no", "yes", "no"])
+    ]
+    replies = [
+        [says(a) for a in said]
+        for said in (("X", "X", "yes"), ("X", "However", "This cycle"), ("yes", "no", "Yes"), ("no",) * 3)
+    ]
+    scored = score(asked, replies, "scotd")
+    assert [p.answer for p in scored.predictions] == ["yes", None, "yes", "no"]
+    assert [p.correct for p in scored.predictions] == [True, False, True, True]
+    assert scored.predictions[0].answers == (None, None, "yes")
+    assert scored.row.parse_rate == 7 / 12
+    assert predict(asked[0], replies[0], "scotd").answer == "X", "without labels nothing is known"
+
+
+def test_labels_come_from_what_was_learned_too():
+    """One question alone does not show that there are two answers; with those learned from it is known."""
+    one, *learned = [
+        Example(id=f"c{i}", question=f"Coin {i}?", answer=gold, answer_type="label", task="coin")
+        for i, gold in enumerate(["yes", "no", "yes", "no"])
+    ]
+    assert score([one], [[says("heads")]], "m").row.parse_rate == 1
+    labels = labels_of([one, *learned])
+    assert score([one], [[says("heads")]], "m", labels=labels).row.parse_rate == 0
+    assert score([one], [[says("no")]], "m", labels=labels).row.parse_rate == 1
 
 
 def test_what_chose_the_passages_counts_beside_the_model():

@@ -50,9 +50,20 @@ def test_a_worker_that_fails_is_told(tmp_path: Path, body: str) -> None:
         list(values_of(worker(tmp_path, body), None, Bounds(), "The work"))
 
 
-def test_a_worker_that_dies_of_a_signal_is_told(tmp_path: Path) -> None:
-    with pytest.raises(LimitReached, match="memory"):
-        list(values_of(worker(tmp_path, "yield {}\nos.abort()"), None, Bounds(), "The work"))
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        ("os.abort()", r"The work crashed \(SIGABRT\): it is nested too deeply, or 4,096 MB"),
+        ("os.kill(os.getpid(), 11)", r"The work crashed \(SIGSEGV\): it is nested too deeply"),
+        ("os.kill(os.getpid(), 9)", "The work needed more than 4,096 MB of memory"),
+        ("os.write(2, b'memory allocation of 9 bytes failed')\nos.abort()", "The work needed more than 4,096 MB"),
+        ("os.write(2, b'thread main has overflowed its stack')\nos.abort()", r"crashed \(SIGABRT\)"),
+    ],
+)
+def test_a_worker_that_dies_of_a_signal_is_told(tmp_path: Path, body: str, said: str) -> None:
+    with pytest.raises(LimitReached, match=said):
+        list(values_of(worker(tmp_path, f"yield {{}}\n{body}"), None, Bounds(), "The work"))
 
 
 def test_leaving_early_ends_the_process(tmp_path: Path) -> None:

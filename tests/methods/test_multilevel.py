@@ -106,6 +106,29 @@ def test_a_score_that_rises_while_the_student_falls_by_more_than_chance(
 
 
 @pytest.mark.parametrize(
+    ("found", "stops"),
+    [
+        ([(0.5, 22), (0.55, 19), (0.6, 16)], True),  # 3 and 3 lost are chance, 6 are not
+        ([(0.5, 22), (0.55, 20), (0.6, 18)], False),  # 4 in all
+        ([(0.5, 22), (0.515, 19), (0.53, 16)], True),  # the score slides too: 0.015 a round
+        ([(0.5, 18), (0.55, 22), (0.6, 20), (0.7, 16)], True),  # from the best, not from the first
+        ([(0.9, 22), (0.55, 19), (0.6, 16)], False),  # the best had the higher score
+        ([(None, 22), (0.55, 19), (0.6, 16)], False),
+        ([(0.5, 22), (0.55, None), (0.6, 16)], True),  # what nobody graded stands for nothing
+        ([(0.5, 16), (0.55, 19), (0.6, 22)], False),
+    ],
+)
+def test_a_slow_slide_is_drift_too(found: list[tuple[float | None, int | None]], stops: bool) -> None:
+    given_students = [
+        standing(score=score, deciding={} if right_ is None else {f"q{n}": n < right_ for n in range(24)})
+        for score, right_ in found
+    ]
+    assert not any(drifts(given_students[:n], 0.02) for n in range(1, len(given_students)))
+    assert drifts(given_students, 0.02) == stops
+    assert drifts([standing(score=0.1), *given_students], 0.02) == stops, "the teacher was not asked them"
+
+
+@pytest.mark.parametrize(
     ("found", "limits", "reason"),
     [
         ([standing()], {}, None),

@@ -204,6 +204,34 @@ def test_a_fall_that_may_be_chance_is_not_hacking(audit: int, lost: int, won: in
     assert stop_reason([Standing(0.5, before), Standing(0.5, last)], 0.01) is None, "no more reward"
 
 
+@pytest.mark.parametrize(
+    ("students", "hacking"),
+    [
+        ([(0.1, 32), (0.4, 28), (0.7, 24)], True),  # 4 and 4 lost are chance, 8 are not
+        ([(0.1, 32), (0.4, 30), (0.5, 29), (0.7, 27)], True),
+        ([(0.1, 32), (0.4, 30), (0.7, 28)], False),  # 4 in all
+        ([(0.1, 28), (0.4, 32), (0.6, 30), (0.7, 26)], True),  # from the best, not from the first
+        ([(0.8, 32), (0.4, 28), (0.7, 24)], False),  # the best had more reward
+        ([(0.8, 34), (0.1, 32), (0.4, 28), (0.7, 24)], True),  # the best of those with less
+        ([(0.1, 32), (0.7, 28), (0.4, 24)], True),  # less than the one before, and still more than the best
+        ([(0.1, 24), (0.4, 28), (0.7, 32)], False),
+    ],
+)
+def test_a_slow_slide_is_hacking_too(students: list[tuple[float, int]], hacking: bool) -> None:
+    standings = [Standing(reward, [n < right for n in range(40)]) for reward, right in students]
+    assert all(stop_reason(standings[:n], 0.01) != "hacking" for n in range(1, len(standings)))
+    assert (stop_reason(standings, 0.01) == "hacking") == hacking
+
+
+def test_a_step_down_is_hacking_whoever_is_best() -> None:
+    """The best one is right about other questions, so that against it the fall may be chance; the step is none."""
+    best, before = [n < 24 for n in range(40)], [n >= 17 for n in range(40)]
+    last = [n >= 22 for n in range(40)]
+    standings = [Standing(0.1, best), Standing(0.4, before), Standing(0.7, last)]
+    assert stop_reason([standings[0], standings[2]], 0.01) is None
+    assert stop_reason(standings, 0.01) == "hacking"
+
+
 @pytest.mark.parametrize("algorithm", ["dpo", "kto", "grpo"])
 def test_a_global_max_steps_is_not_that_of_gentle_rounds(algorithm: str) -> None:
     def training_of(own: dict[str, Any]) -> TrainingSettings:

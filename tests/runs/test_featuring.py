@@ -114,6 +114,31 @@ def test_a_stop_keeps_what_was_answered(tmp_path: Path) -> None:
         assert len(model.requests) == price.to_buy
 
 
+def test_a_student_answers_in_place_of_the_teacher(tmp_path: Path) -> None:
+    """What it says costs nothing, and neither it nor the teacher is taken for the other."""
+    name = "transformers:runs/reviews/student"
+    student = ScriptedModel(lambda request: "1. yes\n2. no" if "Film 1" in str(request) else "1. no\n2. yes", name=name)
+    with opened(tmp_path) as (work, teacher):
+        write_features(
+            tree_files(work.directory.path).questions, {"boring": "Is it boring?", "acting": "Is the acting good?"}
+        )
+        files = tree_files(work.directory.path)
+        by_teacher = ask_questions(work, AnswerSettings(again=0))[0]
+        bought = len(teacher.requests)
+        with mock.patch("symdistill.runs.featuring.load_teacher", return_value=student) as loads:
+            before = price_answers(work, AnswerSettings(again=0), answered_by=name)
+            assert (before.to_buy, before.stored, before.most_usd) == (60, 0, 0.0)
+            by_student = ask_questions(work, AnswerSettings(again=0), answered_by=name)[0]
+            assert {call.args[0].model for call in loads.call_args_list} == {name}
+            assert price_answers(work, AnswerSettings(again=0), answered_by=name).stored == 60
+        assert json.loads(files.answers.read_text())["answered_by"] == name
+        assert read_table(files.table) == by_student != by_teacher
+        assert by_student[0].answers == {"boring": True, "acting": False}
+        assert (len(teacher.requests), len(student.requests)) == (bought, 60)
+        assert ask_questions(work, AnswerSettings(again=0))[0] == by_teacher
+        assert (len(teacher.requests), len(student.requests)) == (bought, 60), "the teacher's answers are still there"
+
+
 def test_a_price_asks_nobody(tmp_path: Path) -> None:
     with opened(tmp_path) as (work, model):
         assert price_questions(work, QuestionSettings(requests=3)).to_buy == 3

@@ -11,9 +11,9 @@ import pytest
 from loopback import LoopbackServer
 from symdistill.cli.main import main
 from symdistill.errors import ConfigError, DataError
-from symdistill.knowledge.triples import Triple, canonical_hash
+from symdistill.knowledge.triples import Batch, Triple, canonical_hash, write_triples
 from symdistill.knowledge.triples.store import TripleStore
-from symdistill.runs.config import parse_config
+from symdistill.runs.config import load_config, parse_config
 from symdistill.runs.graphs import Wanted, generate, graph_of, read_heads, read_texts
 from symdistill.runs.workspace import workspace
 
@@ -100,6 +100,74 @@ def test_extracting_from_texts_and_rationales(call, server: LoopbackServer, tmp_
     code, out = call("extract", config, "--run-dir", run, "--relation", "Causes")
     assert (code, out[:7]) == (0, "1 text.")
     assert len(list(store.triples())) == 3
+
+
+def test_a_reply_that_is_gone_is_found(call, server: LoopbackServer, tmp_path: Path) -> None:
+    config, run = config_for(server, tmp_path), tmp_path / "run"
+    words = ("generate", config, "--run-dir", run, "--new-heads", 1, "--relation", "xWant")
+    assert call(*words)[0] == 0
+    for source in (run, run / "graph"):
+        code, out = call("validate", source)
+        assert (code, "provenance" in out) == (0, False)
+    store = TripleStore(run / "graph", create=False)
+    (batch,) = store.batches()
+    store.add([Triple("PersonX sings", "xWant", "a stage", 0.5, batch.id, "r1_gone")])
+    for source in (run, run / "graph"):
+        out = call("validate", source)[1]
+        assert "provenance               1" in out
+        assert "no reply is stored for its request 'r1_gone'" in out
+    file = tmp_path / "t.jsonl"
+    write_triples(file, store.triples(), store.batches())
+    assert "provenance" not in call("validate", file)[1], "nobody knows where the replies of a file are"
+    for place in (run, run / "store.sqlite"):
+        assert "provenance               1" in call("validate", file, "--store", place)[1]
+    assert call("validate", file, "--store", tmp_path / "none.sqlite")[0] == 2
+
+
+def test_a_graph_beside_any_other_file_is_no_runs(call, tmp_path: Path) -> None:
+    TripleStore(tmp_path / "graph").add(
+        [Triple("PersonX sings", "xWant", "to rest", None, "t", "r1_x")], [Batch("t", "teacher")]
+    )
+    assert "0 findings" in call("validate", tmp_path / "graph")[1]
+
+
+def test_an_unknown_relation_is_told_before_anything_is_bought(
+    call, server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run = config_for(server, tmp_path), tmp_path / "run"
+    (tmp_path / "t.txt").write_text("The rain made the streets wet.")
+    generating, extracting = ("generate", config, "--new-heads", 2), ("extract", config, "--text", tmp_path / "t.txt")
+    for words in (generating, extracting):
+        for more in ((), ("--dry-run",)):
+            assert call(*words, "--run-dir", run, "--relation", "nope", *more)[0] == 2
+    assert server.served == 0
+    assert not (run / "graph").exists()
+    with (
+        workspace(load_config(config), tmp_path / "b", needs_method=False) as work,
+        pytest.raises(DataError, match="no relation `nope`"),
+    ):
+        generate(work, graph_of(work), Wanted(new_heads=2, relations=("nope",)))
+    assert server.served == 0
+
+
+def test_a_dry_run_prices_the_schema_of_the_graph(call, server: LoopbackServer, tmp_path: Path) -> None:
+    config, run = config_for(server, tmp_path), tmp_path / "run"
+    (tmp_path / "mine.yaml").write_text(
+        "name: kitchen\nheads: [apple]\nrelations:\n"
+        '  keptIn: {verbalise: "{head} is kept in the {tail}"}\n  besides: {verbalise: "{head} is besides {tail}"}\n'
+    )
+    (tmp_path / "heads.txt").write_text("pear\nbread\n")
+    words = ("generate", config, "--run-dir", run, "--heads", tmp_path / "heads.txt")
+    assert call(*words, "--schema", tmp_path / "mine.yaml", "--relation", "keptIn")[0] == 0
+    assert server.served == 2
+    assert "To buy: 2 of 4 replies" in call(*words, "--dry-run")[1]
+    assert "To buy: 0 of 2 replies" in call(*words, "--relation", "keptIn", "--dry-run")[1]
+    assert call(*words, "--schema", "atomic", "--dry-run")[0] == 2, "the graph follows another one"
+    (tmp_path / "t.txt").write_text("The apple is in the pantry.")
+    code, _ = call(
+        "extract", config, "--run-dir", run, "--text", tmp_path / "t.txt", "--relation", "besides", "--dry-run"
+    )
+    assert code == 0
 
 
 def test_a_dry_run_asks_nobody(call, server: LoopbackServer, tmp_path: Path) -> None:

@@ -83,6 +83,29 @@ def test_no_reply_is_bought_twice_across_cells(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
+def test_a_larger_pool_buys_only_what_it_adds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N = 1, 5 and 2 in one grid cost what 5 alone would; 6 afterwards costs one reply a question more."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with LoopbackServer(reply=reply) as server:
+        path = configuration(tmp_path, server.base_url)
+        grid = json.loads(path.read_text())
+        grid["methods"] = [{"name": "scotd", "setting": "supervised"}]
+        grid["grid"] = {"seeds": [0], "vary": {"teacher.samples": [1, 5, 2]}}
+        path.write_text(json.dumps(grid))
+        for most in (5, 6):
+            found = compare(path, "--workers", "2")
+            assert found.returncode == 0, found.stdout + found.stderr
+            asked = [
+                json.dumps([call.body["messages"], call.body.get("seed")], sort_keys=True) for call in server.calls
+            ]
+            assert len(asked) == len(set(asked)) == 12 * most
+            grid["grid"]["vary"]["teacher.samples"].append(6)
+            path.write_text(json.dumps(grid))
+    cells = {place.parent.name for place in tmp_path.glob("out/cells/*/metrics.json")}
+    assert cells == {f"scotd_tiny_100pct_seed0_samples-{n}" for n in (1, 2, 5, 6)}, "each N is a cell of its own"
+
+
+@pytest.mark.slow
 def test_the_budget_bounds_the_whole_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rationales that do not fit end the grid before any training."""
     monkeypatch.setenv("OPENAI_API_KEY", "none")

@@ -17,6 +17,7 @@ from symdistill.knowledge.trees.tree import read_tree
 from symdistill.records import Request
 from symdistill.runs.api import FinishedRun
 from symdistill.runs.config import parse_config
+from symdistill.runs.featuring import find_rules, tree_files
 from symdistill.runs.grid import load_grid
 from symdistill.runs.grid_checks import check_grid, price_grid
 from symdistill.runs.pipeline import price, run_all
@@ -92,6 +93,28 @@ def test_who_may_see_gold_labels_is_a_matter_of_the_methods_and_of_a_key(
         shown = shown_for_questions(feature_requests(work, model)[0])
     assert shown
     assert any("→ positive" in text for text in shown) == told
+
+
+@pytest.mark.parametrize(
+    ("labels", "order", "default"),
+    [("gold", ["positive", "negative"], "positive"), ("teacher", ["negative", "positive"], None)],
+)
+def test_the_prompt_for_rules_tells_the_commonest_gold_label_only_where_gold_labels_may_be_seen(
+    tmp_path: Path, tiny: Path, labels: str, order: list[str], default: str | None
+) -> None:
+    settings = configuration(tmp_path, tiny, methods=[{"name": "rules", "by": "teacher", "labels": labels}])
+    path = Path(settings["task"]["path"])
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    swapped = {"positive": "negative", "negative": "positive"}  # so that the commonest is not the first by alphabet
+    path.write_text("".join(json.dumps(row | {"answer": swapped[row["answer"]]}) + "\n" for row in rows))
+    with taught() as model, workspace(parse_config(settings), tmp_path / "run") as work:
+        asked = "Does the writer call the film boring?"
+        write_features(tree_files(work.directory.path).questions, {"boring": asked})
+        rules, _ = find_rules(work)
+    (prompt,) = {request.messages[-1].content for request in model.requests}
+    listed = prompt.partition("<answers>")[2].partition("</answers>")[0]
+    assert sorted(order, key=listed.index) == order
+    assert rules.default == default
 
 
 def test_the_tree_and_the_rules_stand_in_the_same_table(finished: tuple[FinishedRun, list[Request]]) -> None:

@@ -172,6 +172,7 @@ def test_separable_labels_make_nobody_certain() -> None:
         ([{"head": "a", "relation": "xWant", "tail": 3, "label": 1}], "line 1: `tail` is no text"),
         ([{"text": "  ", "label": 1}], "line 1: there is no triple and no `text`"),
         ([{"text": "a", "label": 0.5}], "line 1: `label` is '0.5'"),
+        ([{"text": "a", "label": float("nan")}], "line 1: `label` is 'nan'"),
     ],
 )
 def test_labels_that_will_not_do_are_refused(lines: list[dict[str, object]], said: str, tmp_path: Path) -> None:
@@ -189,6 +190,12 @@ def test_labels_of_texts_are_none_of_triples(text: dict[str, str], tmp_path: Pat
         read_triple_labels(path, SCHEMA)
     assert "`head`" in problem.value.fix
     assert len(read_triple_labels(write_rows(path, rows(3)), SCHEMA)) == 12
+
+
+@pytest.mark.parametrize("good, bad", [(1.0, 0.0), ("1.0", "0.0"), (1, 0), ("Yes", " no "), (True, "rejected")])
+def test_a_label_may_be_written_in_many_ways(good: object, bad: object, tmp_path: Path) -> None:
+    lines = [{"text": "a", "label": good}, {"text": "b", "label": bad}]
+    assert [one.good for one in read_labels(write_rows(tmp_path / "l.jsonl", lines), SCHEMA)] == [True, False]
 
 
 def test_a_side_without_one_kind_of_label_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from symdistill.errors import ConfigError
 from symdistill.evaluation.grid_tables import (
     contrast_table,
     costs_table,
+    domains_table,
     footnote,
     fractions_table,
     pairs_table,
@@ -132,6 +133,10 @@ def _show(finished: FinishedGrid) -> None:
         typer.echo(f"\n {title}" if title else "")
         show_table(results_table(panel, result))
         typer.echo(f" {footnote(panel, result)}\n")
+        if domains := domains_table(panel, result):
+            typer.echo(" In and out of domain")
+            show_table(domains)
+            typer.echo("")
         show_table(costs_table(panel))
         if contrast := contrast_table(panel):
             typer.echo("\n Contrast sets")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from symdistill.cli.display import visible
-from symdistill.cli.options import who
+from symdistill.cli.options import existing, who
 from symdistill.cli.triples_critic import critic as train_critic
 from symdistill.cli.triples_critic import passing
 from symdistill.cli.triples_generate import extract_triples, generate_triples
@@ -28,7 +28,7 @@ from symdistill.cli.triples_options import (
     graph_directory,
 )
 from symdistill.cli.triples_query import query
-from symdistill.cli.triples_review import decide_by_options, review_on_terminal
+from symdistill.cli.triples_review import decide_by_options, review_command, review_on_terminal
 from symdistill.cli.triples_text import figures_text, graph_text, validation_text
 from symdistill.errors import ConfigError, DataError
 from symdistill.evaluation.figures import counted
@@ -37,10 +37,11 @@ from symdistill.knowledge.triples import Batch, Contents, Schema, load_schema, r
 from symdistill.knowledge.triples.duplicates import NEAR, deduplicate
 from symdistill.knowledge.triples.exchange import ENDINGS, in_batch, write_provenance
 from symdistill.knowledge.triples.records import Triple
-from symdistill.knowledge.triples.review import now, review_queue, standings
+from symdistill.knowledge.triples.review import Decision, now, review_queue, standings
 from symdistill.knowledge.triples.splits import split_by_head
-from symdistill.knowledge.triples.store import TripleStore
+from symdistill.knowledge.triples.store import TripleStore, schema_at
 from symdistill.knowledge.triples.validate import Validation, validate
+from symdistill.runs.graphs import store_of_graph, stored_replies
 
 app = typer.Typer(help="Make, query, check, review and exchange a knowledge graph.", no_args_is_help=True)
 app.command("generate")(generate_triples)
@@ -58,17 +59,22 @@ def import_(
     ] = None,
     distinct: Annotated[bool, typer.Option("--distinct", help="Leave out exact and near duplicates.")] = False,
 ) -> None:
-    """Add files of triples to a graph. A file with one bad line is refused whole."""
-    store = TripleStore(graph_directory(graph), load_schema(schema) if schema else None)
-    for file in files:
+    """Add files of triples to a graph. Where one of them has a bad line nothing is added."""
+    own = schema_at(graph_directory(graph), load_schema(schema) if schema else None)
+    contents = []
+    for file in files:  # all of them before there is a graph
         read = in_batch(read_triples(file), Batch(batch or file.name, "import", used=file.name, at=now()))
         for triple, place in zip(read.triples, read.places, strict=True):
-            store.schema.relation(triple.relation, f"{file}, {place}" if place else str(file))
+            own.relation(triple.relation, f"{file}, {place}" if place else str(file))
+        contents.append(read)
+    store = TripleStore(graph_directory(graph), own)
+    for file, read in zip(files, contents, strict=True):
         triples: Sequence[Triple] = read.triples
         repeated = 0
         if distinct:
-            found = deduplicate([*store.triples(), *triples])
-            kept = {t.id for t in found.kept}
+            there = {t.id: t for t in store.triples()}
+            new = deduplicate([t for t in triples if t.id not in there], known=there.values()).kept
+            kept = there.keys() | {t.id for t in new}
             repeated = sum(t.id not in kept for t in triples)
             triples = [t for t in triples if t.id in kept]
         done = store.add(triples, read.batches)
@@ -132,15 +138,28 @@ def validate_(
         Path | None, typer.Option("--keep", help="Write the largest consistent subset to this file.")
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write every finding to this .jsonl file.")] = None,
+    replies: Annotated[
+        Path | None,
+        typer.Option("--store", help="Where the teacher's replies are.  [default: the store of the graph's run]"),
+    ] = None,
     near: Near = NEAR,
     seconds: Seconds = 120.0,
     memory: Memory = 4096,
     most: Annotated[int, typer.Option("--show", help="Findings of each kind to show.", min=0)] = 5,
 ) -> None:
-    """Find schema violations, conflicts, contradictions, duplicates and missing provenance."""
-    contents, own, store = _open(source, schema)
-    found = _validated(contents, own, store, near=near, bounds=Bounds(seconds, memory))
+    """Find schema violations, conflicts, contradictions, duplicates and missing provenance.
+
+    What reviewers rejected is left out; what they accepted goes before all else in the consistent subset.
+    """
+    given, own, store = _open(source, schema)
+    decisions = store.decisions() if store else []
+    contents = _standing(given, decisions)
+    kept_in = existing(replies, "store", "store.sqlite") if replies else store_of_graph(store.path) if store else None
+    found = _validated(
+        contents, own, store, decisions, store_of_replies=kept_in, near=near, bounds=Bounds(seconds, memory)
+    )
     typer.echo(validation_text(found, contents.triples, most))
+    _tell_rejected(given, contents)
     if report is not None:
         _write_findings(report, found)
         typer.echo(f"Wrote {counted(len(found.findings), 'finding')} to {report}.")
@@ -162,32 +181,32 @@ def review(
     note: Annotated[str, typer.Option("--note", help="Why; kept with the decision.")] = "",
     size: Annotated[int, typer.Option(help="Triples in the queue.", min=1)] = 20,
     audit: Annotated[float, typer.Option(help="The share of it drawn at random.", min=0.0, max=1.0)] = 0.2,
-    seed: Seed = 0,
 ) -> None:
     """Judge triples, the most doubtful with the most depending on them first, and a random slice beside.
 
-    One by one on a terminal; elsewhere the queue is listed, and --accept, --reject and --unsure decide.
+    One by one on a terminal; elsewhere the queue is listed, and --accept, --reject and --unsure decide, with the
+    --audit and --size that it was listed with.
     """
     store = existing_graph(graph)
     reviewer = who(by)
+    given = {"accept": accept or [], "reject": reject or [], "unsure": unsure or []}
+    named = {key for keys in given.values() for key in keys}
     contents, decisions = store.contents(), store.decisions()
-    found = _validated(contents, store.schema, None, near=None, bounds=Bounds())
+    found = _validated(_standing(contents, decisions), store.schema, None, decisions, near=None, bounds=Bounds())
     for line in found.notes:
         typer.echo(visible(line), err=True)
     queue = review_queue(
         contents.triples,
-        decisions,
+        [d for d in decisions if d.triple not in named],
         reviewer=reviewer,
         conflicts=found.conflicts_of(),
         size=size,
         audit_share=audit,
-        seed=seed,
     )
-    given = {"accept": accept or [], "reject": reject or [], "unsure": unsure or []}
-    if any(given.values()):
+    if named:
         decide_by_options(store, contents.triples, queue, given, reviewer, note)
     else:
-        review_on_terminal(store, queue, reviewer, note, graph)
+        review_on_terminal(store, queue, reviewer, note, review_command(graph, by=by, size=size, audit=audit))
 
 
 @app.command("stats")
@@ -204,8 +223,8 @@ def stats(
     """Measure a graph: size, diversity, agreement of reviewers, share accepted, novelty, coverage, contradictions."""
     contents, own, store = _open(source, schema)
     known = read_triples(reference) if reference else None
-    found = _validated(contents, own, store, near=near, bounds=Bounds(seconds))
     decisions = store.decisions() if store else []
+    found = _validated(_standing(contents, decisions), own, store, decisions, near=near, bounds=Bounds(seconds))
     typer.echo(graph_text(contents, own, store))
     typer.echo(figures_text(contents, found, decisions, known, seed=seed))
 
@@ -217,10 +236,12 @@ def verbalise(
     relation: Annotated[str | None, typer.Option(help="Only this relation.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many.", min=1)] = None,
 ) -> None:
-    """Write triples as sentences, one a line."""
-    contents, own, _ = _open(source, schema)
+    """Write triples as sentences, one a line. What reviewers rejected is left out."""
+    given, own, store = _open(source, schema)
     if relation is not None:
         own.relation(relation)
+    contents = _standing(given, store.decisions() if store else [])
+    _tell_rejected(given, contents)
     chosen = [t for t in contents.triples if relation in (None, t.relation)]
     for triple in chosen[:limit]:
         typer.echo(" ".join(visible(own.verbalise(triple)).split()))
@@ -234,10 +255,11 @@ def split(
     dev: Annotated[float, typer.Option(help="Share of the heads.", min=0.0, max=1.0)] = 0.1,
     seed: Seed = 0,
 ) -> None:
-    """Divide triples by their heads: no head stands on two sides."""
+    """Divide triples by their heads: no head stands on two sides. What reviewers rejected is left out."""
     if train + dev > 1:
         raise ConfigError("--train and --dev are more than all heads together.", "Make them 1 or less together.")
-    contents, _, _ = _open(source)
+    given, _, store = _open(source)
+    contents = _standing(given, store.decisions() if store else [])
     sides = split_by_head(contents.triples, {"train": train, "dev": dev, "test": 1 - train - dev}, seed=seed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -247,6 +269,7 @@ def split(
         write_triples(folder / f"{name}.jsonl", triples, contents.batches)
         heads = len({t.fact[0] for t in triples})
         typer.echo(f"{folder / name}.jsonl: {counted(len(triples), 'triple')} of {counted(heads, 'head')}.")
+    _tell_rejected(given, contents)
 
 
 @app.command("schema")
@@ -262,12 +285,35 @@ def _open(source: Path, schema: str | None = None) -> tuple[Contents, Schema, Tr
     return store.contents(), load_schema(schema) if schema else store.schema, store
 
 
+def _standing(contents: Contents, decisions: Sequence[Decision]) -> Contents:
+    """The contents without what reviewers rejected."""
+    judged = standings(decisions)
+    left = tuple(t for t in contents.triples if judged.get(t.id) != "rejected")
+    return Contents(left, contents.batches)
+
+
+def _tell_rejected(given: Contents, left: Contents) -> None:
+    if rejected := len(given.triples) - len(left.triples):
+        typer.echo(f"{counted(rejected, 'triple')} that reviewers rejected left out.", err=True)
+
+
 def _validated(
-    contents: Contents, schema: Schema, store: TripleStore | None, *, near: float | None, bounds: Bounds
+    contents: Contents,
+    schema: Schema,
+    store: TripleStore | None,
+    decisions: Sequence[Decision],
+    *,
+    store_of_replies: Path | None = None,
+    near: float | None,
+    bounds: Bounds,
 ) -> Validation:
     """Provenance is only asked for where something is known of it: in a graph, and in files that describe batches."""
     batches = contents.batches if store is not None or contents.batches else None
-    return validate(contents.triples, schema, batches=batches, near=near, bounds=bounds)
+    replies = stored_replies(store_of_replies, contents) if store_of_replies else None
+    accepted = {key for key, standing in standings(decisions).items() if standing == "accepted"}
+    return validate(
+        contents.triples, schema, batches=batches, replies=replies, accepted=accepted, near=near, bounds=bounds
+    )
 
 
 def _write_findings(path: Path, found: Validation) -> None:

@@ -27,6 +27,7 @@ from symdistill.runs.graphs import (
     rationale_texts,
     read_heads,
     read_texts,
+    schema_of_graph,
 )
 from symdistill.runs.workspace import Workspace, look_at, workspace
 
@@ -46,10 +47,11 @@ def generate_triples(
     """Have the teacher write triples: heads, then tails in each relation; they go into the run's graph."""
     wanted = Wanted(read_heads(heads) if heads else (), new_heads, tuple(relation or ()), tails, samples)
     with _work(config, overrides, run_dir, look=dry_run) as work:
+        own = schema_of_graph(work, load_schema(schema) if schema else None, wanted.relations)
         if dry_run:
-            show_price(price_generation(work, load_schema(schema or "atomic"), wanted))
+            show_price(price_generation(work, own, wanted))
             return
-        store = graph_of(work, load_schema(schema) if schema else None)
+        store = graph_of(work, own)
         outcome = generate(work, store, wanted)
     typer.echo(f"{counted(len(outcome.heads), 'head')}. {outcome_text(outcome, store.path)}")
 
@@ -70,10 +72,11 @@ def extract_triples(
     with _work(config, overrides, run_dir, look=dry_run) as work:
         texts = read_texts(text) if text else rationale_texts(work)
         texts = dict(list(texts.items())[:limit])
+        own = schema_of_graph(work, load_schema(schema) if schema else None, relation or ())
         if dry_run:
-            show_price(price_extraction(work, load_schema(schema or "atomic"), texts, relation or ()))
+            show_price(price_extraction(work, own, texts, relation or ()))
             return
-        store = graph_of(work, load_schema(schema) if schema else None)
+        store = graph_of(work, own)
         used = text.name if text else "rationales.jsonl"
         outcome = extract(work, store, texts, relation or (), used=used)
     typer.echo(f"{counted(len(texts), 'text')}. {outcome_text(outcome, store.path)}")

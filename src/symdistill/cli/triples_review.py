@@ -29,7 +29,8 @@ def decide_by_options(
     reviewer: str,
     note: str,
 ) -> None:
-    """Write down decisions on triples named by their ids.
+    """Write down decisions on triples named by their ids. `queue` is what the same options list, as if none of these
+    were judged yet: it tells which of them were drawn at random.
 
     Raises:
         ConfigError: there is no such triple, or it is judged twice; nothing was decided.
@@ -51,10 +52,22 @@ def decide_by_options(
         ]
     )
     typer.echo(", ".join(f"{len(given[v]):,} {_past(v)}" for v in verdicts) + f", by {one_line(reviewer, 60)}.")
+    if unlisted := len(named.keys() - slices.keys()):
+        typer.echo(
+            f"{unlisted:,} of them are not among the {len(queue):,} that these options list, and do not widen the "
+            "random slice. If they were listed with another --audit or --size, decide again with these.",
+            err=True,
+        )
 
 
-def review_on_terminal(store: TripleStore, queue: Sequence[Waiting], reviewer: str, note: str, place: Path) -> None:
-    """Ask about each triple of the queue; where nobody can be asked, list them and say how to decide.
+def review_command(place: Path, *, by: str | None, size: int, audit: float) -> str:
+    """The command that lists the same queue."""
+    words = ["symdistill", "triples", "review", str(place), *(["--by", by] if by else [])]
+    return shlex.join([*words, "--size", str(size), "--audit", f"{audit:g}"])
+
+
+def review_on_terminal(store: TripleStore, queue: Sequence[Waiting], reviewer: str, note: str, command: str) -> None:
+    """Ask about each triple of the queue; where nobody can be asked, list them and say how to decide: by `command`.
 
     Every decision is written at once, so that stopping loses none.
     """
@@ -69,7 +82,7 @@ def review_on_terminal(store: TripleStore, queue: Sequence[Waiting], reviewer: s
             said = one_line(f"{triple.head} | {triple.relation} | {triple.tail}", 100)
             table.append([triple.id, _why(waiting), f"{waiting.score:.2f}", confidence, said])
         typer.echo(plain_text(table))
-        typer.echo(f"Decide with: symdistill triples review {shlex.quote(str(place))} --accept ID --reject ID")
+        typer.echo(f"Decide with: {command} --accept ID --reject ID")
         return
     done: Counter[str] = Counter()
     for number, waiting in enumerate(queue, 1):

@@ -80,17 +80,19 @@ def figures_text(
 ) -> str:
     """The measures of a graph, one a line, with their intervals."""
     triples = contents.triples
+    judgements = standings(decisions)
     figures = describe(triples, seed=seed)
     in_conflict = {key for f in found.findings if f.kind in CONFLICTS for key in f.triples}
     malformed = {f.triples[0] for f in found.findings if f.kind not in (*CONFLICTS, "near_duplicate")}
+    standing = sum(judgements.get(t.id) != "rejected" for t in triples)
     table = [
         ["triples, facts", f"{figures.triples:,}, {figures.facts:,}"],
         ["heads, nodes", f"{figures.heads:,}, {figures.nodes:,}"],
         ["distinct-1, distinct-2", f"{figures.distinct_1:.3f}, {figures.distinct_2:.3f}"],
         ["self-BLEU", f"{figures.self_bleu:.3f} of {figures.vendi_of:,} tails"],
         ["Vendi score", f"{figures.vendi:.1f} of {figures.vendi_of:,} tails"],
-        ["in a conflict", _share(share(len(in_conflict), len(triples))) if found.consistent is not None else "–"],
-        ["with a fault of their own", _share(share(len(malformed), len(triples)))],
+        ["in a conflict", _share(share(len(in_conflict), standing)) if found.consistent is not None else "–"],
+        ["with a fault of their own", _share(share(len(malformed), standing))],
     ]
     for draws in independent_draws(triples, contents.batches):
         table.append(["facts there would be", _population(recapture(draws))])
@@ -105,9 +107,9 @@ def figures_text(
         ]
     sampled = audit_sample(triples, decisions)
     if sampled:
-        good = sum(standing == "accepted" for standing in sampled.values())
+        good = sum(said == "accepted" for said in sampled.values())
         table.append(["accepted, random slice", _share(share(good, len(sampled)))])
-    judged = {key: value == "accepted" for key, value in standings(decisions).items() if value != "unsure"}
+    judged = {key: value == "accepted" for key, value in judgements.items() if value != "unsure"}
     if judged:
         table.append(["accepted, all judged", _share(share(sum(judged.values()), len(judged)))])
     agreement = raters(decisions)

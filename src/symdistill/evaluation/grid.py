@@ -3,13 +3,13 @@ baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from symdistill.errors import DataError
 from symdistill.evaluation.comparison import BASELINE_METHOD
-from symdistill.evaluation.grid_arms import Arm, ArmMaker, CellResult, arms_of, one_domain
+from symdistill.evaluation.grid_arms import Answers, Arm, ArmMaker, CellResult, arms_of, one_domain
 from symdistill.evaluation.metrics import TEACHER
 from symdistill.evaluation.seeds import SeedDifference, seed_difference
 from symdistill.evaluation.statistics import holm
@@ -26,11 +26,25 @@ class ArmDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """Arms compared on some of the questions: with the baseline's, and each with each. Each list is a family of tests
+    of its own."""
+
+    against: tuple[ArmDifference, ...] = ()
+    pairs: tuple[ArmDifference, ...] = ()
+
+    def versus(self, arm: Arm) -> ArmDifference | None:
+        """The arm's comparison with the baseline."""
+        return next((a for a in self.against if a.first is arm), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """What one student reached with one share of the data: the arms beside each other.
 
-    `against` are the arms against the baseline's, `pairs` each arm against each. `fraction` is None where nothing in
-    the grid depends on it.
+    `against` are the arms against the baseline's, `pairs` each arm against each, both on all questions; `inside` and
+    `outside` are the same comparisons on the questions in domain and out of domain, and empty where the grid has no two
+    domains. `fraction` is None where nothing in the grid depends on it.
     """
 
     student: str
@@ -39,6 +53,8 @@ class Panel:
     baselines: tuple[Arm, ...]
     against: tuple[ArmDifference, ...]
     pairs: tuple[ArmDifference, ...]
+    inside: Compared = Compared()
+    outside: Compared = Compared()
 
     def name(self, arm: Arm) -> str:
         """The shortest name that no other arm of the panel has."""
@@ -94,11 +110,6 @@ def gather(cells: Sequence[CellResult], *, baseline: str | None = None, confiden
     make = ArmMaker(shared, tasks, _contrasts(cells), confidence)
     arms = arms_of(cells, make)
     base = _baseline(arms, baseline)
-    panels = tuple(
-        _panel(student, fraction, arms, base, confidence)
-        for student in dict.fromkeys(arm.student for arm in arms if arm.method != TEACHER)
-        for fraction in _fractions(arms)
-    )
     present = sorted(set(tasks.values()))
     domains: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     if (known := one_domain(cells)) is not None:
@@ -108,6 +119,11 @@ def gather(cells: Sequence[CellResult], *, baseline: str | None = None, confiden
             "The methods did not learn from the same tasks, so there are no columns in and out of domain; "
             "comparison.csv has them for each line on its own."
         )
+    panels = tuple(
+        _panel(student, fraction, arms, base, confidence, apart=all(domains))
+        for student in dict.fromkeys(arm.student for arm in arms if arm.method != TEACHER)
+        for fraction in _fractions(arms)
+    )
     return GridResult(tuple(cells), tuple(arms), panels, len(shared), base, confidence, domains, tuple(notes))
 
 
@@ -116,17 +132,26 @@ def _fractions(arms: Sequence[Arm]) -> list[float | None]:
     return list(found) or [None]
 
 
-def _panel(student: str, fraction: float | None, arms: Sequence[Arm], baseline: str, confidence: float) -> Panel:
+def _panel(
+    student: str, fraction: float | None, arms: Sequence[Arm], baseline: str, confidence: float, *, apart: bool
+) -> Panel:
     here = [
         arm for arm in arms if arm.method == TEACHER or (arm.student == student and arm.fraction in (None, fraction))
     ]
     contenders = [arm for arm in here if arm.verdicts is not None and arm.method != TEACHER]
     bases = [arm for arm in contenders if arm.method == baseline]
     matched = [(arm, _match(arm, bases)) for arm in contenders if bases]
-    against = _corrected([(arm, base) for arm, base in matched if arm is not base], confidence)
-    pairs = _corrected([(second, first) for first, second in combinations(contenders, 2)], confidence)
+    to_base = [(arm, base) for arm, base in matched if arm is not base]
+    to_each = [(second, first) for first, second in combinations(contenders, 2)]
+
+    def compared(part: Callable[[Arm], Answers | None]) -> Compared:
+        return Compared(_corrected(to_base, part, confidence), _corrected(to_each, part, confidence))
+
+    whole = compared(lambda arm: None if arm.verdicts is None else Answers(arm.verdicts, arm.luck))
+    inside = compared(lambda arm: arm.answers_inside) if apart else Compared()
+    outside = compared(lambda arm: arm.answers_outside) if apart else Compared()
     used = tuple(dict.fromkeys(base for _, base in matched))
-    return Panel(student, fraction, tuple(here), used, against, pairs)
+    return Panel(student, fraction, tuple(here), used, whole.against, whole.pairs, inside, outside)
 
 
 def _match(arm: Arm, bases: Sequence[Arm]) -> Arm:
@@ -139,14 +164,18 @@ def _match(arm: Arm, bases: Sequence[Arm]) -> Arm:
     return max(bases, key=likeness)
 
 
-def _corrected(pairs: Sequence[tuple[Arm, Arm]], confidence: float) -> tuple[ArmDifference, ...]:
-    found = []
+def _corrected(
+    pairs: Sequence[tuple[Arm, Arm]], part: Callable[[Arm], Answers | None], confidence: float
+) -> tuple[ArmDifference, ...]:
+    """Each pair's difference on that part of the questions, where both have it."""
+    both, found = [], []
     for first, second in pairs:
-        assert first.verdicts is not None
-        assert second.verdicts is not None
-        found.append(seed_difference(first.verdicts, second.verdicts, confidence, (first.luck, second.luck)))
+        one, other = part(first), part(second)
+        if one is not None and other is not None:
+            both.append((first, second))
+            found.append(seed_difference(one.verdicts, other.verdicts, confidence, (one.luck, other.luck)))
     adjusted = holm([one.p for one in found])
-    return tuple(ArmDifference(a, b, one, p) for (a, b), one, p in zip(pairs, found, adjusted, strict=True))
+    return tuple(ArmDifference(a, b, one, p) for (a, b), one, p in zip(both, found, adjusted, strict=True))
 
 
 def _baseline(arms: Sequence[Arm], wanted: str | None) -> str:

@@ -76,12 +76,20 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """Right or wrong on some of the questions, `[seeds, questions]`, and what the seeds of others show there."""
+
+    verdicts: Verdicts
+    luck: Luck | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Arm:
     """One method, decoded in one way, over its seeds. What is about answers is None where no seed is finished.
 
     `planned` seeds were asked for; `errors` says what became of those that are not there. `known` are the tasks that it
     learned from, None where that is not known. `luck` is what the seeds of the other arms of its panel show, where one
-    seed of its own is all there is.
+    seed of its own is all there is. `answers_inside` and `answers_outside` are what `inside` and `outside` sum up.
     """
 
     method: str
@@ -97,6 +105,8 @@ class Arm:
     whole: Pooled | None = None
     inside: Pooled | None = None
     outside: Pooled | None = None
+    answers_inside: Answers | None = None
+    answers_outside: Answers | None = None
     by_task: Mapping[str, Pooled] = field(default_factory=dict)
     contrast: Contrast | None = None
     parse_rate: float | None = None
@@ -167,13 +177,16 @@ class ArmMaker:
         rows = [e.row for e in evidence if e.row is not None]
         learned = [cell.train_tasks for cell in cells if cell.train_tasks is not None]
         known = frozenset[str]().union(*learned) if learned else empty.known
+        inside, outside = (self._domain(known, inside=inside) for inside in (True, False))
         return replace(
             empty,
             seeds=seeds,
             verdicts=part.verdicts,
             whole=part.pooled(),
-            inside=self._domain(part, known, inside=True),
-            outside=self._domain(part, known, inside=False),
+            inside=part.pooled(inside) if inside else None,
+            outside=part.pooled(outside) if outside else None,
+            answers_inside=part.answers(inside) if inside else None,
+            answers_outside=part.answers(outside) if outside else None,
             by_task=self._by_task(part),
             contrast=self._contrast(part),
             parse_rate=_mean([row.parse_rate for row in rows]),
@@ -182,16 +195,16 @@ class ArmMaker:
             luck=part.luck(),
         )
 
-    def _of(self, part: _Part, wanted: Callable[[str], bool]) -> Pooled | None:
-        """The accuracy on some of the questions; None where there is none of them."""
+    def _some(self, wanted: Callable[[str], bool]) -> Callable[[Verdicts], Verdicts] | None:
+        """What takes some of the questions out of all; None where there is none of them."""
         columns = [at for at, i in enumerate(self.shared) if wanted(i)]
-        return part.pooled(lambda v: v[:, columns]) if columns else None
+        return (lambda v: v[:, columns]) if columns else None
 
     def _by_task(self, part: _Part) -> dict[str, Pooled]:
         parts = {}
         for task in sorted(set(self.tasks.values())):
-            if found := self._of(part, lambda i, task=task: self.tasks.get(i) == task):  # type: ignore[misc]
-                parts[task] = found
+            if some := self._some(lambda i, task=task: self.tasks.get(i) == task):  # type: ignore[misc]
+                parts[task] = part.pooled(some)
         return parts if len(parts) > 1 else {}
 
     def _contrast(self, part: _Part) -> Contrast | None:
@@ -207,10 +220,10 @@ class ArmMaker:
             part.pooled(lambda v: v[:, of_pair] & v[:, edited]),
         )
 
-    def _domain(self, part: _Part, known: frozenset[str] | None, *, inside: bool) -> Pooled | None:
+    def _domain(self, known: frozenset[str] | None, *, inside: bool) -> Callable[[Verdicts], Verdicts] | None:
         if known is None or not self.tasks:
             return None
-        return self._of(part, lambda i: (self.tasks.get(i, "") in known) == inside)
+        return self._some(lambda i: (self.tasks.get(i, "") in known) == inside)
 
 
 @dataclass(frozen=True)
@@ -224,6 +237,10 @@ class _Part:
     def pooled(self, some: Callable[[Verdicts], Verdicts] = lambda v: v) -> Pooled:
         """The accuracy on `some` of the questions."""
         return pooled(some(self.verdicts), self.confidence, self.luck(some))
+
+    def answers(self, some: Callable[[Verdicts], Verdicts]) -> Answers:
+        """The verdicts on `some` of the questions."""
+        return Answers(some(self.verdicts), self.luck(some))
 
     def luck(self, some: Callable[[Verdicts], Verdicts] = lambda v: v) -> Luck | None:
         """What the others show, on `some` of the questions."""

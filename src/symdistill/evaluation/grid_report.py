@@ -19,6 +19,7 @@ from symdistill.evaluation.grid_plots import fraction_lines, line_plot, numeric_
 from symdistill.evaluation.grid_tables import (
     contrast_table,
     costs_table,
+    domains_table,
     footnote,
     fractions_table,
     pairs_table,
@@ -141,6 +142,7 @@ def _panel(panel: Panel, result: GridResult, detailed: bool) -> Mapping[str, Any
         "pareto": pareto_plot(panel, f"Accuracy against operations per question{f': {name}' if name else ''}"),
         "prices": _prices(panel),
         "costs": costs_table(panel),
+        "domains": domains_table(panel, result),
         "contrast": contrast_table(panel),
         "tasks": by_task if by_task and len(by_task[0]) <= _MOST_COLUMNS else [],
         "seeds": seeds_table(panel),

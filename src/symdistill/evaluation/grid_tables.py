@@ -22,6 +22,8 @@ from symdistill.evaluation.metrics import TEACHER
 from symdistill.evaluation.seeds import Pooled
 from symdistill.evaluation.tables import Table, csv_text, markdown
 
+_DIFFERENCE = ("difference", "difference_low", "difference_high", "p", "p_holm")
+
 
 def results_table(panel: Panel, result: GridResult) -> Table:
     """One line an arm: accuracy with its interval, the difference to the baseline with its corrected p, the tasks that
@@ -36,6 +38,21 @@ def results_table(panel: Panel, result: GridResult) -> Table:
         line = [arm.name, arm.how, _seeds(arm), _accuracy(arm), *_difference(panel.versus(arm))]
         line += [_pooled(arm.inside), _pooled(arm.outside)] if apart else []
         table.append([*line, NOTHING if arm.parse_rate is None else f"{percent(arm.parse_rate, 0)}%"])
+    return table
+
+
+def domains_table(panel: Panel, result: GridResult) -> Table:
+    """One line an arm: its difference to the baseline on the tasks that were learned from, and on those that were not,
+    each with its interval and its p, corrected for the comparisons of its own column; empty where there are no two
+    domains."""
+    if not (panel.inside.against and panel.outside.against):
+        return []
+    level = f"{100 * result.confidence:g}%"
+    versus = f"vs {result.baseline} ({level})"
+    table = [["method", "decoding", f"in domain, {versus}", "p in", f"out of domain, {versus}", "p out"]]
+    for arm in panel.arms:
+        parts = [panel.inside.versus(arm), panel.outside.versus(arm)]
+        table.append([arm.name, arm.how, *(cell for part in parts for cell in _difference(part))])
     return table
 
 
@@ -80,12 +97,16 @@ def fractions_table(result: GridResult, student: str) -> Table:
 
 
 def pairs_table(panel: Panel) -> Table:
-    """One line for each two arms."""
+    """One line for each two arms; where there are two domains, with the same comparison in each."""
     table = [["first", "second", "difference", "p", "p (Holm)"]]
+    apart = [{(one.first, one.second): one for one in part.pairs} for part in (panel.inside, panel.outside)]
+    if all(apart):
+        table[0] += ["in domain", "p in (Holm)", "out of domain", "p out (Holm)"]
     for one in panel.pairs:
-        table.append(
-            [one.first.label, one.second.label, _interval(one), *(_bare(p) for p in (one.found.p, one.p_holm))]
-        )
+        line = [one.first.label, one.second.label, _interval(one), *(_bare(p) for p in (one.found.p, one.p_holm))]
+        for part in apart if all(apart) else ():
+            line += _difference(part.get((one.first, one.second)))
+        table.append(line)
     return table
 
 
@@ -171,6 +192,7 @@ def grid_markdown(result: GridResult, title: str) -> str:
         parts += [f"## {name}"] if name else []
         parts += [markdown(results_table(panel, result)), footnote(panel, result), markdown(costs_table(panel))]
         for heading, table in (
+            ("In and out of domain", domains_table(panel, result)),
             ("By task", tasks_table(panel, result)),
             ("Contrast sets", contrast_table(panel)),
             ("By seed", seeds_table(panel)),
@@ -197,6 +219,7 @@ def grid_latex(result: GridResult, title: str) -> str:
         where = f"{title}, {name}" if name else title
         for kind, table, caption in (
             ("results", results_table(panel, result), f"{where}. {footnote(panel, result)}"),
+            ("domains", domains_table(panel, result), f"{where}: in and out of domain, against {result.baseline}."),
             ("costs", costs_table(panel), f"{where}: what answering and training take."),
             ("contrast", contrast_table(panel), f"{where}: contrast sets. A pair is right when both questions are."),
             ("tasks", tasks_table(panel, result), f"{where}: accuracy by task."),
@@ -213,7 +236,8 @@ def grid_csv(result: GridResult) -> str:
     """One line an arm and panel with unrounded figures; shares are between 0 and 1, differences to the baseline.
 
     A varied setting is in the column `vary.KEY`, the accuracy on a task in `task.NAME`: no two columns share a name. In
-    and out of domain is as the line's own method learned.
+    and out of domain is as the line's own method learned; there are differences there where all learned from the same
+    tasks, `comparisons` being as many as for all questions.
     """
     varied = list(dict.fromkeys(key for arm in result.arms for key in arm.vary))
     tasks = list(dict.fromkeys(task for arm in result.arms for task in arm.by_task))
@@ -221,8 +245,9 @@ def grid_csv(result: GridResult) -> str:
         *("student", "fraction", "method", *(f"vary.{key}" for key in varied)),
         *("decoding", "samples", "state", "planned_seeds", "seeds"),
         *("n", "accuracy", "ci_low", "ci_high", "seed_accuracies", "seed_sd"),
-        *("baseline", "difference", "difference_low", "difference_high", "p", "p_holm", "comparisons"),
+        *("baseline", *_DIFFERENCE, "comparisons"),
         *("in_domain", "in_domain_low", "in_domain_high", "out_of_domain", "out_of_domain_low", "out_of_domain_high"),
+        *(f"{part}_{name}" for part in ("in_domain", "out_of_domain") for name in _DIFFERENCE),
         "contrast_pairs",
         *(f"{part}{end}" for part in ("originals", "edited", "both_right") for end in ("", "_low", "_high")),
         *("parse_rate", "prompt_tokens", "generated_tokens", "prompt_flops_paper", "flops", "evaluation_seconds"),
@@ -236,7 +261,6 @@ def grid_csv(result: GridResult) -> str:
 def _csv_line(arm: Arm, panel: Panel, varied: Sequence[str], tasks: Sequence[str]) -> list[object]:
     versus, contrast = panel.versus(arm), arm.contrast
     by_seed = [] if arm.verdicts is None else [f"{accuracy:.6f}" for accuracy in arm.verdicts.mean(axis=1)]
-    found = versus.found if versus else None
     return [
         *(panel.student, panel.fraction, arm.method, *(arm.vary.get(key) for key in varied)),
         *(arm.decoding, arm.samples, arm.state, arm.planned, ";".join("" if s is None else str(s) for s in arm.seeds)),
@@ -244,10 +268,12 @@ def _csv_line(arm: Arm, panel: Panel, varied: Sequence[str], tasks: Sequence[str
         *_values(arm.whole),
         *(";".join(by_seed), arm.whole.spread if arm.whole else None),
         versus.second.label if versus else None,
-        *((found.difference, found.low, found.high, found.p) if found else [None] * 4),
-        *((versus.p_holm, len(panel.against)) if versus else [None] * 2),
+        *_differences(versus),
+        len(panel.against) if versus else None,
         *_values(arm.inside),
         *_values(arm.outside),
+        *_differences(panel.inside.versus(arm)),
+        *_differences(panel.outside.versus(arm)),
         contrast.pairs.n if contrast else None,
         *(_values(contrast.originals if contrast else None)),
         *(_values(contrast.edited if contrast else None)),
@@ -268,6 +294,13 @@ def _csv_line(arm: Arm, panel: Panel, varied: Sequence[str], tasks: Sequence[str
         ),
         *(arm.by_task[task].accuracy if task in arm.by_task else None for task in tasks),
     ]
+
+
+def _differences(versus: ArmDifference | None) -> list[float | None]:
+    """The figures of `_DIFFERENCE`."""
+    if versus is None:
+        return [None] * len(_DIFFERENCE)
+    return [versus.found.difference, versus.found.low, versus.found.high, versus.found.p, versus.p_holm]
 
 
 def _values(part: Pooled | None) -> list[float | None]:

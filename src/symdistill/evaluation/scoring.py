@@ -15,6 +15,7 @@ from symdistill.evaluation.statistics import wilson
 from symdistill.evaluation.voting import majority
 from symdistill.records import Completion, Example, Prediction
 from symdistill.tasks.answers import answers_equal, parse_answer
+from symdistill.tasks.labels import Labels, labels_of
 
 Decoding = Literal["greedy", "vote", "decided"]
 
@@ -90,6 +91,7 @@ def score(
     parameters: float | None = None,
     search_flops: Sequence[float] | None = None,
     shortened: Sequence[bool] | None = None,
+    labels: Labels | None = None,
 ) -> Scored:
     """Check every reply, let the samples of a question vote, and sum up.
 
@@ -99,7 +101,8 @@ def score(
     `before[i]` are passes that only decided how question i was answered: they cost, and have no vote. `retrieved`
     says of each question whether it was answered with knowledge, `shortened` whether with fewer passages than were
     found. `search_flops` are the operations that chose what each question was answered with; they count beside the
-    model's own. `parameters` are the model's weights.
+    model's own. `parameters` are the model's weights. `labels` are those that the tasks know (None: those that
+    `examples` show): what names none of them is no answer.
 
     Raises:
         DataError: no question carries an answer to check against.
@@ -107,11 +110,12 @@ def score(
     """
     if len(examples) != len(completions):
         raise ValueError(f"{len(examples)} examples with {len(completions)} lists of completions")
+    known = labels or labels_of(examples)
     answered = [
         _Answered(
             example,
             replies,
-            _with_passes(predict(example, replies, method), before[i] if before else ()),
+            _with_passes(predict(example, replies, method, known), before[i] if before else ()),
             before[i] if before else (),
             retrieved[i] if retrieved else None,
             search_flops[i] if search_flops else 0.0,
@@ -148,12 +152,17 @@ def score(
     )
 
 
-def predict(example: Example, completions: Sequence[Completion], method: str) -> Prediction:
+def predict(
+    example: Example, completions: Sequence[Completion], method: str, labels: Labels | None = None
+) -> Prediction:
     """The prediction the replies to one question amount to: each parsed, then the majority of them.
 
-    One reply is a majority of one. `correct` is False where there is no gold answer.
+    One reply is a majority of one. `correct` is False where there is no gold answer. With `labels` a reply that names
+    none of its task's has no answer.
     """
     answers = [parse_answer(c.text, example.answer_type, example.choices) for c in completions]
+    if labels is not None:
+        answers = [labels.named(example, answer) for answer in answers]
     vote = majority(answers, example.answer_type, example.choices, [_log_probability(c) for c in completions])
     correct = (
         vote.answer is not None

@@ -20,9 +20,10 @@ Loss: CE(output) given the input, on what was kept.
 The rounds end when any of these holds (`stop_reason`), with s the round just judged:
 
     drift      the mean score of what the filter that scores was given, dropped or not, rose by more than `score_rise`
-               over the student before, and this one is right about fewer of the deciding inputs, by more than chance:
-               McNemar's exact one-sided test has p < 0.05 (`DRIFT_LEVEL`). Round 0, which another writer wrote about
-               other inputs, is not compared with
+               over an earlier student, and this one is right about fewer of the deciding inputs, by more than chance:
+               McNemar's exact one-sided test has p < 0.05 (`DRIFT_LEVEL`). Compared with are the student before, and
+               the most accurate of those whose score the last one's lies so far above: a slow slide is one too. Round
+               0, which another writer wrote about other inputs, is not compared with
     plateau    in s and in the round before it, the accuracy on the deciding half gained less than `epsilon` over the
                best of the students before; nor is it here
     novelty    less than `min_novelty` of the word 3-grams of what is kept are new
@@ -35,8 +36,9 @@ the earliest of equals, where each further round only repeats what the one befor
 nothing is audited.
 
 Departures. [?] The papers fix the number of rounds; the rules are ours, and `plateau` looks at the accuracy of students
-in place of the precision of what each round kept, which is about other inputs every time. Referee also conditions on a
-length; here each `length` filter has one range. Self-Instruct writes an instruction and then its instances; here a
+in place of the precision of what each round kept, which is about other inputs every time. `drift` asks for a fall, not
+for a gain that stays away: a student that is no better for a higher score ends by `plateau`. Referee also conditions on
+a length; here each `length` filter has one range. Self-Instruct writes an instruction and then its instances; here a
 round writes instructions. Diversity is compared on samples of one size, since distinct-n falls with the number of
 texts.
 """
@@ -255,15 +257,23 @@ def stop_reason(standings: Sequence[Standing], rounds: int, limits: StopSettings
 
 
 def drifts(standings: Sequence[Standing], rise: float) -> bool:
-    """Whether the score of the last round rose by more than `rise` over the round before, and fewer of the inputs that
-    both their students were judged on are right, by more than chance: what learning to please a critic looks like."""
+    """Whether the score of the last round lies more than `rise` above that of the round before, or of the most accurate
+    earlier one that it lies so far above, and fewer of the inputs that both their students were judged on are right, by
+    more than chance: what learning to please a critic looks like."""
+    *earlier, last = standings
+    if last.score is None:
+        return False
+    lower = [
+        one for one in earlier if one.accuracy is not None and one.score is not None and last.score - one.score > rise
+    ]
+    best = max(lower, key=lambda one: one.accuracy or 0.0, default=None)
+    return any(_falls(one, last) for one in lower if one is best or one is earlier[-1])
+
+
+def _falls(before: Standing, last: Standing) -> bool:
+    """Whether fewer of the deciding inputs both were judged on are right by more than chance: half of McNemar's p."""
     from symdistill.evaluation.statistics import mcnemar
 
-    if len(standings) < 2:
-        return False
-    before, last = standings[-2:]
-    if before.score is None or last.score is None or last.score - before.score <= rise:
-        return False
     both = [name for name in before.deciding if name in last.deciding]
     test = mcnemar([before.deciding[name] for name in both], [last.deciding[name] for name in both])
     return test.only_first > test.only_second and test.p / 2 < DRIFT_LEVEL

@@ -16,9 +16,11 @@ data and samples that ReST improves on. Each round trains from the base model, a
 Beside the reward stands the audit: greedy accuracy on `dev_fraction` of the labelled questions, cut from train, which
 no student learns from and no reward is computed on. The rounds end early
 
-    hacking   where the mean reward of a student's draws rises over the student before and its audited accuracy falls,
-              by more than `epsilon` and by more than chance: both answered the same questions, and McNemar's exact
-              one-sided test has p < 0.05 (`HACKING_LEVEL`). That student is out of the choice
+    hacking   where the mean reward of a student's draws is higher than an earlier student's and its audited accuracy
+              lower, by more than `epsilon` and by more than chance: both answered the same questions, and McNemar's
+              exact one-sided test has p < 0.05 (`HACKING_LEVEL`). Compared with are the student before, where one
+              step did it, and the best audited of those with less reward, from which several small steps may have
+              led away. That student is out of the choice
     plateau   where two rounds running gain less than `epsilon` over the best audited accuracy before them
     nothing   where no reply passes the threshold
 
@@ -124,8 +126,8 @@ class RlSettings(MethodSettings):
     dev_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the labelled training questions kept apart for the audit."""
     epsilon: float = Field(default=0.01, ge=0, lt=1)
-    """Audited accuracy that makes a difference: the rounds end where it falls by more while the reward rises, or where
-    two rounds gain less."""
+    """Audited accuracy that makes a difference: the rounds end where it falls by more while the reward rises, in one
+    round or in several, or where two rounds gain less."""
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> RlSettings:
@@ -229,11 +231,22 @@ def stop_reason(standings: Sequence[Standing], epsilon: float) -> Stop | None:
     """Whether the rounds end with the last of these students, student 0 first; see the module's text."""
     if len(standings) < 2:
         return None
-    before, last = standings[-2:]
-    if last.reward > before.reward and before.audited - last.audited > epsilon and _falls(before, last):
+    if _hacks(standings, epsilon):
         return "hacking"
     gains = [one.audited - best_before for one, best_before in zip(standings[1:], _best(standings), strict=False)]
     return "plateau" if len(gains) > 1 and max(gains[-2:]) < epsilon else None
+
+
+def _hacks(standings: Sequence[Standing], epsilon: float) -> bool:
+    """Whether reward and audit part between the student before, or the best audited earlier one, and the last."""
+    *earlier, last = standings
+    poorer = [one for one in earlier if one.reward < last.reward]
+    best = max(poorer, key=lambda one: one.audited, default=None)
+    return any(
+        one.audited - last.audited > epsilon and _falls(one, last)
+        for one in poorer
+        if one is best or one is earlier[-1]
+    )
 
 
 def _falls(before: Standing, last: Standing) -> bool:
@@ -246,7 +259,7 @@ def _falls(before: Standing, last: Standing) -> bool:
 
 def chosen_student(standings: Sequence[Standing]) -> int:
     """The number of the best audited student, the earliest of equals. Never one that stopped the rounds by hacking:
-    that one fell behind the student before it."""
+    that one fell behind an earlier student."""
     return max(range(len(standings)), key=lambda number: standings[number].audited)
 
 

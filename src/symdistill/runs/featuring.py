@@ -184,6 +184,9 @@ def find_rules(work: Workspace, *, requests: int = 2, count: int = 12) -> tuple[
     questions = _questions(files)
     examples = one_task(work.task.train)
     labels = labels_of_task(examples)
+    shown = shows_answers(work, work.config.features)
+    if not shown:
+        labels = sorted(labels)  # which one is the commonest is known from gold answers alone
     model = open_teacher(work)
     asked = rule_requests(
         task_text(examples), labels, questions, model.name, feature_sampling(work), requests=requests, count=count
@@ -191,7 +194,7 @@ def find_rules(work: Workspace, *, requests: int = 2, count: int = 12) -> tuple[
     with teacher_sampler(work, model) as sampler:
         sampled = sampler.sample(asked, stage="rules")
     proposals = rules_from(asked, sampled.completions, sampled.failures, names=questions, labels=labels)
-    rules = proposed_set(proposals, questions, default=labels[0] if labels else None)
+    rules = proposed_set(proposals, questions, default=labels[0] if labels and shown else None)
     if not rules.rules:
         said = ", ".join(f"{name} {number:,}" for name, number in _outcomes(proposals).items()) or "no rule at all"
         raise DataError(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from symdistill.curation import read_rationales
 from symdistill.errors import ConfigError, DataError
-from symdistill.knowledge.triples import Batch, Schema, Triple
+from symdistill.knowledge.triples import Batch, Contents, Schema, Triple
 from symdistill.knowledge.triples.asking import (
     Answered,
     Asked,
@@ -29,14 +29,15 @@ from symdistill.knowledge.triples.asking import (
     tails_from,
 )
 from symdistill.knowledge.triples.review import now
-from symdistill.knowledge.triples.store import Added, TripleStore
+from symdistill.knowledge.triples.store import Added, TripleStore, schema_at
 from symdistill.models.base import LanguageModel
 from symdistill.models.registry import load_teacher
 from symdistill.records import Request, Sampling
-from symdistill.runs.directory import write_rows, write_text
+from symdistill.runs.directory import RunDirectory, write_rows, write_text
 from symdistill.runs.quoting import Quote
 from symdistill.runs.teaching import quoted, teacher_sampler
 from symdistill.runs.workspace import Workspace
+from symdistill.sampling.store import ResponseStore
 from symdistill.tasks.files import read_rows
 
 
@@ -69,13 +70,39 @@ def graph_of(work: Workspace, schema: Schema | None = None) -> TripleStore:
     return TripleStore(work.directory.path / "graph", schema)
 
 
+def schema_of_graph(work: Workspace, schema: Schema | None = None, relations: Sequence[str] = ()) -> Schema:
+    """The schema of the run's graph, or the one it would be made with. Nothing is made.
+
+    Raises:
+        DataError: the graph follows another schema than the one given, or the schema has not all of `relations`.
+    """
+    return _with_relations(schema_at(work.directory.path / "graph", schema), relations)
+
+
+def store_of_graph(path: Path) -> Path | None:
+    """The store with the replies of the run whose graph is at `path`; None where it is no run's, or has none."""
+    run = RunDirectory(path.absolute().parent)
+    if path.name != "graph" or not run.config.exists():
+        return None
+    store = run.load_config().store or run.store
+    return store if store.exists() else None
+
+
+def stored_replies(store: Path, contents: Contents) -> frozenset[str]:
+    """Of the requests that triples name, those whose replies are in a store. Raises StoreError."""
+    named = {t.source for t in contents.triples if t.source}
+    with ResponseStore(store) as opened:
+        return frozenset(named.difference(opened.missing(named)))
+
+
 def generate(work: Workspace, store: TripleStore, wanted: Wanted) -> Outcome:
     """Ask for heads, then for tails of all heads, and add what comes of it to the graph.
 
     Raises:
-        ConfigError: no teacher is named. DataError: there is no head to ask about.
+        ConfigError: no teacher is named. DataError: there is no head to ask about, or no such relation.
         BudgetExhausted, ServerUnreachable, AccessDenied, Interrupted: everything bought so far is stored.
     """
+    _with_relations(store.schema, wanted.relations)
     model = _teacher(work)
     sampling = _sampling(work)
     heads = list(dict.fromkeys(wanted.heads))
@@ -157,6 +184,12 @@ def price_extraction(work: Workspace, schema: Schema, texts: Mapping[str, str], 
     model = _teacher(work, to_ask=False)
     asked: list[Asked] = extraction_requests(schema, texts, model.name, _sampling(work), relations=relations)
     return quoted(work, model, [one.request for one in asked])
+
+
+def _with_relations(schema: Schema, relations: Sequence[str]) -> Schema:
+    for name in relations:
+        schema.relation(name)
+    return schema
 
 
 def _no_head(heads: int) -> DataError:

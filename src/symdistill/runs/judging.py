@@ -44,6 +44,7 @@ from symdistill.sampling.prices import FREE
 from symdistill.sampling.sampler import Sampler
 from symdistill.students.answering import open_for_answering
 from symdistill.students.shape import ModelShape
+from symdistill.tasks.labels import Labels, labels_of
 
 
 @dataclass(frozen=True)
@@ -240,8 +241,14 @@ def judge_teacher(work: Workspace, questions: Sequence[Example]) -> Scored:
         seed=work.config.seed,
         model=model.name,
         confidence=work.config.evaluation.confidence,
+        labels=_labels(work),
         parameters=teacher_parameters(work.config.teacher),
     )
+
+
+def _labels(work: Workspace) -> Labels:
+    """The labels that the answers of all questions show, whatever share of them is learned from or asked."""
+    return labels_of((*work.task.train, *work.task.evaluation))
 
 
 def teacher_parameters(teacher: TeacherSettings) -> float | None:
@@ -285,6 +292,7 @@ def judge_method(work: Workspace, method: Method, questions: Sequence[Example]) 
                 parameters=shape.parameters,
                 search_flops=[reply.search_flops for reply in replies],
                 shortened=shortened,
+                labels=_labels(work),
             )
             if any(shortened):
                 work.progress.note(

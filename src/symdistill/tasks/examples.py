@@ -14,10 +14,9 @@ from symdistill.records import AnswerType, Example
 from symdistill.tasks.answers import parse_answer
 from symdistill.tasks.choices import lone_choice
 from symdistill.tasks.columns import Draft
+from symdistill.tasks.labels import MOST_LABELS
 from symdistill.tasks.numerals import lone_number
 
-_LABELS = 20
-"""A task with at most so many different short answers, each given twice on average, has labels."""
 _LABEL_WORDS = 4
 _LABEL_CHARACTERS = 40
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -49,7 +48,7 @@ def _type_of(golds: Sequence[str]) -> AnswerType:
         return "number"
     short = all(len(gold) <= _LABEL_CHARACTERS and len(gold.split()) <= _LABEL_WORDS for gold in distinct)
     folded = {gold.casefold() for gold in distinct}
-    return "label" if short and len(folded) <= _LABELS and len(golds) >= 2 * len(folded) else "text"
+    return "label" if short and len(folded) <= MOST_LABELS and len(golds) >= 2 * len(folded) else "text"
 
 
 def build_examples(

@@ -27,8 +27,8 @@ FEWEST = 20
 """Labels below which there is nothing to learn from and nothing to measure."""
 
 _LABELS: Mapping[object, bool] = {
-    **dict.fromkeys(("true", "1", "accept", "accepted", "yes"), True),
-    **dict.fromkeys(("false", "0", "reject", "rejected", "no"), False),
+    **dict.fromkeys(("true", "1", "1.0", "accept", "accepted", "yes"), True),
+    **dict.fromkeys(("false", "0", "0.0", "reject", "rejected", "no"), False),
 }
 _ROW = 'A row looks like {"head": …, "relation": …, "tail": …, "label": true} or {"text": …, "label": false}.'
 
@@ -167,7 +167,7 @@ def check_labels(labelled: Sequence[Labelled], name: str = "critic") -> None:
 
 def verdict_of(value: Any, place: str) -> bool:
     """What a label says. Raises DataError where it says nothing."""
-    known = _LABELS.get(str(value).strip().casefold()) if isinstance(value, bool | int | str) else None
+    known = _LABELS.get(str(value).strip().casefold()) if isinstance(value, bool | int | float | str) else None
     if known is None:
         shown = "there is no `label`" if value is None else f"`label` is {str(value)[:40]!r}"
         raise DataError(f"{place}: {shown}.", "It is true or false, 1 or 0, accept or reject, yes or no.")

@@ -62,10 +62,37 @@ def test_the_same_variable_twice_is_the_same_value() -> None:
 def test_an_explosion_is_stopped() -> None:
     facts: list[Fact] = [("a", (str(n),)) for n in range(60)]
     rules = parse_text("IF a AND a(Y) AND a(Z) THEN r(X, Y, Z)")
-    with pytest.raises(DataError, match="More than 1,000 facts follow"):
+    with pytest.raises(DataError, match="More than 1,000 facts follow, the last ones for `IF a AND a"):
         FactBase(facts, Bounds(facts=1000)).derive(rules)
-    with pytest.raises(DataError, match="More than 5,000 combinations"):
+    with pytest.raises(DataError, match="More than 5,600 combinations"):  # 10 more for each fact and rule
         FactBase(facts, Bounds(rows=5000)).derive(rules)
+    with pytest.raises(DataError, match="More than 1,000 facts follow"):
+        FactBase(facts, Bounds(facts=1000)).heads(rules.rules[0])
+
+
+@pytest.mark.parametrize(
+    "rules, said",
+    [
+        ("IF a AND a(Y) AND a(Z) AND a(V) THEN r(X, Y, Z, V)", "More than 500,000 facts follow"),
+        pytest.param(
+            "IF a AND a(Y) AND a(Z) AND a(V) THEN b", "More than 3,003,000 combinations", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_an_explosion_is_stopped_by_the_usual_bounds(rules: str, said: str) -> None:
+    base = FactBase([("a", (str(n),)) for n in range(300)])
+    with pytest.raises(DataError, match=said) as stopped:
+        base.derive(parse_text(rules))
+    assert len(base) == 300, "nothing is added that the bound was to keep out"
+    assert "--engine clingo" in stopped.value.fix
+
+
+def test_many_facts_are_no_explosion() -> None:
+    facts: list[Fact] = [("a", (str(n),)) for n in range(2_000)]
+    rules = parse_text("".join(f"IF a AND NOT b{n} THEN c{n}\n" for n in range(20)))
+    base = FactBase(facts, Bounds(rows=1))
+    base.derive(rules)
+    assert len(base) == 21 * 2_000
 
 
 @given(rule_sets(), fact_sets())

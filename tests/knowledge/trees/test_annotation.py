@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,11 @@ def test_some_are_asked_again_in_another_order() -> None:
         ("4. yes\n0. no", "---"),
         ("The acting is praised.", "---"),
         ("", "---"),
+        ('{"' + "1" * 5000 + '": "yes", "2": "no"}', "-n-"),
+        ('{"1": "yes", "' + "٣" * 5000 + '": "no"}', "y--"),
+        ('{"1": ' + "1" * 5000 + "}", "---"),
+        ("1" * 5000 + ". yes\n2. no", "-n-"),
+        ('{"1": 1e999, "2": -Infinity, "3": true}', "--y"),
     ],
 )
 def test_what_can_be_read(reply: str, answers: str) -> None:
@@ -78,6 +85,14 @@ def test_what_can_be_read(reply: str, answers: str) -> None:
 @given(st.text(alphabet=st.sampled_from("yesno 123.:{}\"'\n|acting")))
 def test_nothing_a_model_writes_breaks_the_reader(reply: str) -> None:
     assert set(read_answers(reply, NAMES)) <= set(NAMES)
+    assert set(read_answers(reply * 2_000, NAMES)) <= set(NAMES), "however long it is"
+
+
+@given(st.text(alphabet="0123456789", min_size=1, max_size=8), st.integers(1, 900))
+def test_no_number_is_too_long_for_the_reader(number: str, times: int) -> None:
+    key = number * times
+    said = read_answers(json.dumps({key: "yes"}), NAMES)
+    assert said == ({NAMES[int(key) - 1]: True} if len(key) < 9 and 1 <= int(key) <= len(NAMES) else {})
 
 
 def test_every_reply_has_an_outcome() -> None:

@@ -63,6 +63,9 @@ def test_a_tree_is_read_back(root: Node) -> None:
         "{}",
         '{"tree": 1, "target": "label", "questions": {}, "root": {"feature": "Not a name", "no": 1, "yes": 2}}',
         '{"tree": 1, "target": "label", "questions": {}, "root": {"label": "a", "counts": {"a": "many"}}}',
+        '{"tree": 1, "target": "label", "questions": {}, "root": {"label": "a", "counts": {"a": 1e999}}}',
+        '{"tree": 1, "target": "label", "questions": {}, "root": {"label": "a", "counts": {"a": ' + "1" * 5000 + "}}}",
+        '{"tree": 1, "target": "label", "questions": {}, "root": {"label": "a", "counts": {"a": NaN}}}',
         '{"tree": 1, "target": "label", "questions": {}, "root": ' + '{"feature": "a", "no": ' * 40,
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from symdistill.errors import DataError, LimitReached
+from symdistill.errors import DataError, LimitReached, SymdistillError
 from symdistill.knowledge.bounded import Bounds
 from symdistill.knowledge.triples import Batch, Contents, Triple, canonical_hash
 from symdistill.knowledge.triples.query import Cell, calls_elsewhere
@@ -103,6 +103,13 @@ def test_a_query_that_never_ends_is_ended(store: TripleStore) -> None:
         store.query(EXPLODES, bounds=Bounds(seconds=1))
     assert time.monotonic() - started < 30
     assert canonical_hash(store.triples()) == canonical_hash(TRIPLES), "and the graph is as it was"
+
+
+def test_a_query_that_is_nested_too_deeply_is_not_called_hungry(store: TripleStore) -> None:
+    with pytest.raises(SymdistillError) as told:
+        store.query("SELECT * " + "{" * 20_000 + "}" * 20_000)
+    assert "needed more than" not in told.value.message
+    assert "nested too deeply" in told.value.message
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="the limit of memory is Linux's")

@@ -47,6 +47,13 @@ def test_a_schema_says_what_follows_from_it() -> None:
 
 
 @pytest.mark.parametrize(
+    "written, read", [("2", "2"), ("1.10", "1.1"), ('"1.10"', "1.10"), ("2026-11-22", "2026-11-22")]
+)
+def test_a_version_is_a_number_or_text(written: str, read: str) -> None:
+    assert parse_schema(f"name: x\nversion: {written}\nrelations:\n{GOOD}").version == read
+
+
+@pytest.mark.parametrize(
     "name, text, why",
     [
         ("event", "PersonX eats", ""),
@@ -107,6 +114,10 @@ GOOD = '  r: {verbalise: "{head} r {tail}"}\n'
         (f"name: x\nrelations:\n{GOOD}types:\n  t: {{most_words: 0}}", 5, "a whole number above 0"),
         (f"name: x\ntypes: {{a: {{}}}}\ndisjoint_types: [[a, a]]\nrelations:\n{GOOD}", 3, "nothing is disjoint"),
         (f"name: x\ntypes: {{a: {{}}}}\ndisjoint_types: [[a, b]]\nrelations:\n{GOOD}", 3, "there is no type `b`"),
+        (f"name: x\nversion: [1]\nrelations:\n{GOOD}", 2, "`version`: text is wanted, not a list"),
+        (f"name: x\nversion: {{a: 1}}\nrelations:\n{GOOD}", 2, "`version`: text is wanted, not a group of keys"),
+        (f"name: x\nversion: true\nrelations:\n{GOOD}", 2, "`version`: text is wanted, not true"),
+        (f"name: x\nversion:\nrelations:\n{GOOD}", 2, "`version`: text is wanted, not nothing"),
         (f"name: 2020-02-30\nrelations:\n{GOOD}", 1, "cannot be read"),
         (f"name: [x]\nrelations:\n{GOOD}", 1, "text is wanted, not a list"),
     ],
@@ -117,6 +128,12 @@ def test_a_malformed_schema_is_told_by_file_and_line(text: str, line: int | None
     assert said in raised.value.message
     assert raised.value.message.startswith(f"mine.yaml, line {line}" if line else "mine.yaml")
     assert raised.value.fix
+
+
+def test_where_no_type_is_defined_the_way_out_says_so() -> None:
+    with pytest.raises(DataError) as raised:
+        parse_schema(relations('  r: {verbalise: "{head} {tail}", domain: event}'), "mine.yaml")
+    assert raised.value.fix == "None is defined there: define it, or take the name out."
 
 
 CYCLES = {

@@ -67,6 +67,20 @@ def test_a_triple_without_confidence_leaves_the_known_one(store: TripleStore) ->
     assert canonical_hash(store.triples()) == canonical_hash(TRIPLES)
 
 
+def test_of_two_sources_of_a_triple_the_first_stands(store: TripleStore) -> None:
+    one, other = (Triple("PersonX sings", "xWant", "to rest", p, "b1", s) for p, s in ((0.5, "r1_a"), (0.75, "r0_b")))
+    store.add([one, other])
+    scored = replace(one, confidence=0.75)
+    assert canonical_hash(store.triples(batch="b1")) == canonical_hash([*TRIPLES[:2], scored])
+    done = store.add([other])
+    assert (done.new, done.rescored, done.unchanged) == (0, 0, 1)
+    done = store.add([replace(other, confidence=0.25)])
+    assert (done.new, done.rescored, done.unchanged) == (0, 1, 0)
+    assert set(store.triples(batch="b1")) == {*TRIPLES[:2], replace(one, confidence=0.25)}
+    said = store.query(f"SELECT ?source {{ triple:{one.id} prov:wasDerivedFrom ?source }}").rows
+    assert [row[0].value for row in said] == ["urn:symdistill:source:r1_a"]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     "bad, said",
     [
@@ -136,6 +150,17 @@ def test_a_process_that_is_killed_while_adding_leaves_whole_triples(tmp_path: Pa
 def test_another_schema_is_refused(store: TripleStore) -> None:
     with pytest.raises(DataError, match="follows another schema"):
         TripleStore(store.path, parse_schema('name: x\nrelations: {r: {verbalise: "{head} {tail}"}}'))
+
+
+def test_where_nothing_was_added_another_schema_is_taken(tmp_path: Path) -> None:
+    TripleStore(tmp_path / "graph")
+    mine = parse_schema('name: x\nrelations: {r: {verbalise: "{head} {tail}"}}')
+    assert TripleStore(tmp_path / "graph", mine).schema == mine
+    again = TripleStore(tmp_path / "graph")
+    assert again.schema == mine
+    again.add([Triple("a", "r", "b", None, "b1")], [B1])
+    with pytest.raises(DataError, match="follows another schema"):
+        TripleStore(tmp_path / "graph", load_schema("atomic"))
 
 
 def test_no_graph_and_none_to_be_made(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,10 @@ from symdistill.errors import LimitReached, SymdistillError
 _START = Path(__file__).with_name("start.py")
 _LOADING_SECONDS = 900.0
 """What a worker may take for reading its data, before its own time begins."""
+
+_KILLED, _OUT_OF_TIME = 9, 24
+"""SIGKILL and SIGXCPU of Linux; Windows has neither."""
+_NO_MEMORY = ("allocation", "bad_alloc", "MemoryError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,7 @@ def values_of(worker: Path, job: Any, bounds: Bounds, what: str) -> Iterator[Any
                     yield value
             code = process.wait()
             if watch.ended:
-                raise LimitReached(
-                    f"{what} ran for more than {bounds.seconds:g} seconds and was ended. Nothing was changed.",
-                    "Ask for less, or allow more time.",
-                )
+                raise _time(what, bounds)
             if code:
                 raise _failed(what, code, complaints, bounds)
         finally:
@@ -118,6 +120,13 @@ def _send(process: subprocess.Popen[bytes], job: Any) -> None:
         process.stdin.close()
 
 
+def _time(what: str, bounds: Bounds) -> LimitReached:
+    return LimitReached(
+        f"{what} ran for more than {bounds.seconds:g} seconds and was ended. Nothing was changed.",
+        "Ask for less, or allow more time.",
+    )
+
+
 def _memory(what: str, bounds: Bounds) -> LimitReached:
     return LimitReached(
         f"{what} needed more than {bounds.megabytes:,} MB of memory and was ended. Nothing was changed.",
@@ -125,10 +134,21 @@ def _memory(what: str, bounds: Bounds) -> LimitReached:
     )
 
 
+def _crashed(what: str, number: int, bounds: Bounds) -> LimitReached:
+    name = next((one.name for one in signal.Signals if one == number), f"signal {number}")
+    return LimitReached(
+        f"{what} crashed ({name}): it is nested too deeply, or {bounds.megabytes:,} MB of memory are too few. "
+        "Nothing was changed.",
+        "Write it with fewer brackets within brackets, or ask for less.",
+    )
+
+
 def _failed(what: str, code: int, complaints: IO[bytes], bounds: Bounds) -> SymdistillError:
     complaints.seek(0)
     said = complaints.read(1 << 20).decode(errors="replace").strip()
-    # A library that gets no memory ends its process by a signal; Rust says so first.
-    if code < 0 or "allocation" in said or "bad_alloc" in said or "MemoryError" in said:
+    # A library that gets no memory says so and ends its process by a signal; the system kills without a word.
+    if code == -_KILLED or any(word in said for word in _NO_MEMORY):
         return _memory(what, bounds)
+    if code < 0:
+        return _time(what, bounds) if code == -_OUT_OF_TIME else _crashed(what, -code, bounds)
     return SymdistillError(f"{what} failed: {said.splitlines()[-1][:300] if said else f'exit code {code}'}.")

@@ -52,7 +52,7 @@ def read_rules(path: Path) -> RuleSet:
             continue
         try:
             rules.append(_rule(row))
-        except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as problem:
             said = f"`{problem.args[0]}` is missing" if isinstance(problem, KeyError) else problem
             raise DataError(f"{place}: no rule: {said}.", _FORM) from None
     target, default, questions = head.get("target", TARGET), head.get("default"), head.get("questions", {})

@@ -7,22 +7,30 @@ at on the way is bounded all the same, since a few harmless rules can multiply w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symdistill.errors import DataError
 from symdistill.knowledge.rules.logic import Conjunction, Fact, Literal, Rule, RuleSet, Variable
+from symdistill.knowledge.rules.text import rule_text
 
 Row = tuple[str, ...]
 Bindings = dict[str, str]
 
 
+_ROWS_OF_A_FACT = 10
+"""Rows that each rule may look at for each fact that is given, above `Bounds.rows`: what many facts need anyway."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much may follow, and how many rows may be looked at on the way. A million rows take about a second."""
+    """How much may follow, and how many rows may be looked at on the way, above 10 for each fact and rule.
 
-    facts: int = 1_000_000
-    rows: int = 30_000_000
+    A million facts take 200 MB or so, and a million rows two seconds or so: the bounds hold before both are spent.
+    """
+
+    facts: int = 500_000
+    rows: int = 3_000_000
 
 
 class FactBase:
@@ -38,6 +46,8 @@ class FactBase:
         )  # in order: what follows never depends on hashes
         self._indexes: defaultdict[str, dict[tuple[int, ...], defaultdict[Row, list[Row]]]] = defaultdict(dict)
         self._looked_at = 0
+        self._allowed = self._bounds.rows
+        self._rule: Rule | None = None
         self._given = 0
         for fact in facts:
             self.add(*fact)
@@ -75,10 +85,24 @@ class FactBase:
 
     def heads(self, rule: Rule) -> list[Row]:
         """The rows a rule's head holds for, going by the facts that are here, each once."""
-        return list(dict.fromkeys(_grounded(rule.head, bindings) for bindings in self._matches(rule, None, ())))
+        known = self._rows.get(rule.head.predicate, {})
+        found: dict[Row, None] = {}
+        new, room = 0, self._room()
+        for bindings in self._matches(rule, None, ()):
+            row = _grounded(rule.head, bindings)
+            if row not in found:
+                found[row] = None
+                new += row not in known
+                if new > room:
+                    raise self._too_many("facts follow", self._bounds.facts)
+        return list(found)
 
-    def _close(self, rules: Iterable[Rule], layer: frozenset[str]) -> None:
-        fresh = self._added((rule.head.predicate, row) for rule in rules for row in self.heads(rule))
+    def _close(self, rules: Sequence[Rule], layer: frozenset[str]) -> None:
+        fresh = self._added(
+            (rule.head.predicate, _grounded(rule.head, bindings))
+            for rule in rules
+            for bindings in self._matches(rule, None, ())
+        )
         while fresh:
             # A rule can only say more where a premise of its own layer is one of the last round's facts.
             fresh = self._added(
@@ -86,25 +110,33 @@ class FactBase:
                 for rule in rules
                 for place, literal in enumerate(rule.premises)
                 if not literal.negated and literal.predicate in layer and fresh.get(literal.predicate)
-                for bindings in list(self._matches(rule, place, fresh[literal.predicate]))
+                for bindings in self._matches(rule, place, fresh[literal.predicate])
             )
 
     def _added(self, facts: Iterable[Fact]) -> dict[str, list[Row]]:
-        new: defaultdict[str, list[Row]] = defaultdict(list)
-        count = len(self) - self._given
-        for predicate, row in list(facts):
-            if self.add(predicate, row):
-                new[predicate].append(row)
+        """The facts that are new, by predicate. They are added when all are known: `facts` goes by what is here."""
+        new: defaultdict[str, dict[Row, None]] = defaultdict(dict)
+        count, room = 0, self._room()
+        for predicate, row in facts:
+            if row not in new[predicate] and (predicate, row) not in self:
+                new[predicate][row] = None
                 count += 1
-        if count > self._bounds.facts:
-            raise DataError(
-                f"More than {self._bounds.facts:,} facts follow from the rules.",
-                "Take out rules whose conditions share no variable, or use fewer facts.",
-            )
-        return new
+                if count > room:
+                    raise self._too_many("facts follow", self._bounds.facts)
+        for predicate, rows in new.items():
+            for row in rows:
+                self.add(predicate, row)
+        return {predicate: list(rows) for predicate, rows in new.items() if rows}
+
+    def _room(self) -> int:
+        """How many facts more may follow."""
+        return self._bounds.facts - (len(self) - self._given)
 
     def _matches(self, rule: Rule, place: int | None, only: Iterable[Row]) -> Iterator[Bindings]:
         """Bindings of the premises that no exception speaks against; those of the premise at `place` from `only`."""
+        self._rule = rule
+        if place is None:
+            self._allowed += _ROWS_OF_A_FACT * self._given
         for bindings in self._joined(rule.premises, {}, place, only):
             if not any(
                 next(self._joined(exception, dict(bindings), None, ()), None) is not None
@@ -167,11 +199,16 @@ class FactBase:
 
     def _count(self) -> None:
         self._looked_at += 1
-        if self._looked_at > self._bounds.rows:
-            raise DataError(
-                f"More than {self._bounds.rows:,} combinations of facts had to be looked at.",
-                "Take out rules whose conditions share no variable, or use fewer facts.",
-            )
+        if self._looked_at > self._allowed:
+            raise self._too_many("combinations of facts had to be looked at", self._allowed)
+
+    def _too_many(self, what: str, bound: int) -> DataError:
+        rule = f", the last ones for `{rule_text(self._rule)[:200]}`" if self._rule else ""
+        return DataError(
+            f"More than {bound:,} {what}{rule}.",
+            "Join the rule's conditions by a variable they share or take some out, use fewer facts, or let clingo do "
+            "it within limits of its own (`rules evaluate --engine clingo`).",
+        )
 
 
 def _grounded(literal: Literal, bindings: Mapping[str, str]) -> Row:

@@ -22,6 +22,8 @@ from symdistill.records import Completion, Example, Failure, Request, Sampling
 ReplyOutcome = Literal["complete", "partial", "unreadable", "empty", "cut", "failed", "unanswered"]
 
 _MOST_LINES = 1_000
+_MOST_DIGITS = 9
+"""Of the number of a question: Python refuses to read thousands of them."""
 _YES_NO = r"(?P<answer>yes|no|true|false)"
 _NUMBERED = re.compile(
     rf"[\s*_`>|(\[]{{0,12}}(?:q(?:uestion)?\s?)?(?P<number>\d{{1,3}})\s?[.):|\]-]{{0,3}}[\s*_`\"':=|-]{{0,12}}{_YES_NO}\b",
@@ -194,7 +196,8 @@ def _said(reply: str, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
 
 def _name_of(key: str, names: Sequence[str], by_name: Mapping[str, str]) -> str | None:
     if key.isdecimal():
-        return names[int(key) - 1] if 1 <= int(key) <= len(names) else None
+        number = int(key) if len(key) <= _MOST_DIGITS else 0
+        return names[number - 1] if 1 <= number <= len(names) else None
     return by_name.get(key.strip().casefold())
 
 

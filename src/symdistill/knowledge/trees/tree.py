@@ -144,7 +144,7 @@ def read_tree(path: Path) -> Tree:
             raise DataError(f"{path}: version {json.dumps(value['tree'])} of trees is not known.", "Update symdistill.")
         questions = {str(name): str(question) for name, question in value["questions"].items()}
         return Tree(_from_json(value["root"], 0), questions, str(value["target"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         raise DataError(f"{path} holds no tree ({problem!r}).", "Name a tree.json that `trees fit` wrote.") from None
 
 

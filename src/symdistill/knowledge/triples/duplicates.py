@@ -46,18 +46,20 @@ class Deduplicated:
     repeated: tuple[Repeated, ...]
 
 
-def deduplicate(triples: Iterable[Triple], *, near: float | None = NEAR) -> Deduplicated:
+def deduplicate(triples: Iterable[Triple], *, near: float | None = NEAR, known: Iterable[Triple] = ()) -> Deduplicated:
     """One triple for each fact, of those alike the one with the highest confidence, then the first.
 
+    What says the same as one of the `known` is repeated, however sure it is; these are not in the outcome themselves.
     `near` None looks for exact duplicates only. Kept triples keep their order.
     """
-    given = list(triples)
-    best = sorted(range(len(given)), key=lambda at: (-_standing(given[at]), at))
+    there = list(known)
+    given = [*there, *triples]
+    best = sorted(range(len(given)), key=lambda at: (at >= len(there), -_standing(given[at]), at))
     exact: dict[tuple[str, str, str], int] = {}
     same: dict[int, tuple[int, Kind, float]] = {}
     for at in best:
-        if (known := exact.setdefault(given[at].fact, at)) != at:
-            same[at] = (known, "exact", 1.0)
+        if (first := exact.setdefault(given[at].fact, at)) != at:
+            same[at] = (first, "exact", 1.0)
     kept = list(exact.values())
     if near is not None:
         groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -65,10 +67,14 @@ def deduplicate(triples: Iterable[Triple], *, near: float | None = NEAR) -> Dedu
             groups[head, relation, *guard(given[at].tail)].append(at)
         kept = [at for group in groups.values() for at in _apart(given, group, near, same)]
         # What repeats a triple that is near another one is near that one itself.
-        same |= {at: same[known] for at, (known, _, _) in same.items() if known in same}
+        same |= {at: same[other] for at, (other, _, _) in same.items() if other in same}
     return Deduplicated(
-        tuple(given[at] for at in sorted(kept)),
-        tuple(Repeated(given[at], given[known], kind, alike) for at, (known, kind, alike) in sorted(same.items())),
+        tuple(given[at] for at in sorted(kept) if at >= len(there)),
+        tuple(
+            Repeated(given[at], given[other], kind, alike)
+            for at, (other, kind, alike) in sorted(same.items())
+            if at >= len(there)
+        ),
     )
 
 

@@ -2,7 +2,8 @@
 
 The queue puts uncertain triples on which much depends before others: its score is uncertainty × impact. Beside it goes
 a random slice of everything, so that the share of good triples can be told of the whole graph and not only of its
-doubtful part. Decisions are appended to a file, one line each, with the reviewer's name; nothing is written over.
+doubtful part. A graph has one random order, whoever reviews it: what was judged of its beginning is a fair sample.
+Decisions are appended to a file, one line each, with the reviewer's name; nothing is written over.
 """
 
 from __future__ import annotations
@@ -84,12 +85,11 @@ def review_queue(
     conflicts: Mapping[str, int] | None = None,
     size: int = 20,
     audit_share: float = 0.2,
-    seed: int = 0,
 ) -> list[Waiting]:
     """The next `size` triples for `reviewer`, the audit slice first, then by score; what they judged already is out.
 
     Impact is log2(1 + k) for k triples, its own included, that share a node with it, plus the triples it is in conflict
-    with (`conflicts`, by id); what is in conflict is wholly uncertain. The audit slice follows one seeded order of all
+    with (`conflicts`, by id); what is in conflict is wholly uncertain. The audit slice follows one random order of all
     triples, the same for every reviewer (see `audit_sample`).
     """
     done = {d.triple for d in decisions if d.reviewer == reviewer}
@@ -107,7 +107,7 @@ def review_queue(
         waiting[key] = Waiting(
             triple, 1.0 if count else uncertainty(triple.confidence), math.log2(1 + near) + count, "queue", count
         )
-    order = sorted(waiting, key=lambda key: _rank(seed, key))[: round(audit_share * size)]
+    order = sorted(waiting, key=_rank)[: round(audit_share * size)]
     audit = [_audited(waiting.pop(key)) for key in order]
     rest = sorted(waiting.values(), key=lambda w: (-w.score, w.triple.id))
     return [*audit, *rest[: size - len(audit)]]
@@ -117,18 +117,19 @@ def _audited(found: Waiting) -> Waiting:
     return Waiting(found.triple, found.uncertainty, found.impact, "audit", found.conflicts)
 
 
-def _rank(seed: int, key: str) -> bytes:
-    return hashlib.sha256(f"{seed}\naudit\n{key}".encode()).digest()
+def _rank(key: str) -> bytes:
+    """A triple's place in the graph's random order, which decisions that were written down rely on."""
+    return hashlib.sha256(f"0\naudit\n{key}".encode()).digest()
 
 
-def audit_sample(triples: Iterable[Triple], decisions: Sequence[Decision], *, seed: int = 0) -> dict[str, Standing]:
-    """The judged triples that are a fair sample of all: those within the part of the seeded order that the audit has
+def audit_sample(triples: Iterable[Triple], decisions: Sequence[Decision]) -> dict[str, Standing]:
+    """The judged triples that are a fair sample of all: those within the part of the random order that the audit has
     reached, whichever slice they were judged in. What was skipped there is missing."""
-    reached = [_rank(seed, d.triple) for d in decisions if d.slice == "audit"]
+    reached = [_rank(d.triple) for d in decisions if d.slice == "audit"]
     if not reached:
         return {}
     judged, last = standings(decisions), max(reached)
-    return {t.id: judged[t.id] for t in triples if t.id in judged and _rank(seed, t.id) <= last}
+    return {t.id: judged[t.id] for t in triples if t.id in judged and _rank(t.id) <= last}
 
 
 def latest(decisions: Iterable[Decision]) -> dict[str, dict[str, Decision]]:

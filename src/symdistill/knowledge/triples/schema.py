@@ -29,6 +29,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from importlib import resources
 from pathlib import Path
 
@@ -178,17 +179,22 @@ def parse_schema(text: str, file: str = "schema") -> Schema:
     relations = {name: _relation(name, value, tuple(types), tuple(given)) for name, value in given.items()}
     relations = _with_inverses(relations, given)
     relations = _with_disjoint(relations)
-    version = top["version"].content if "version" in top else "1"
     return Schema(
         name=top["name"].text(),
         relations=relations,
         types=types,
         disjoint_types=_disjoint_types(top.get("disjoint_types"), tuple(types)),
         heads=top["heads"].texts() if "heads" in top else (),
-        version=str(version),
+        version=_version(top["version"]) if "version" in top else "1",
         description=top["description"].text() if "description" in top else "",
         text=text,
     )
+
+
+def _version(value: Value) -> str:
+    """The version, whether it looks like text, a number or a date."""
+    plain = isinstance(value.content, int | float | date) and not isinstance(value.content, bool)
+    return str(value.content) if plain else value.text()
 
 
 def _members(top: Mapping[str, Value], name: str) -> Mapping[str, Value]:

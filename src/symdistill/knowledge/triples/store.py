@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +49,8 @@ class Added:
 class TripleStore:
     """The graph in a directory, made when it is not there (`create`), then with `schema` (None: ATOMIC's).
 
+    Where nothing was ever added another schema takes the place of the one there.
+
     Several processes may read it at once; one may write while nobody reads. Nothing is kept open between calls.
 
     Raises:
@@ -61,22 +63,18 @@ class TripleStore:
         self._graph = self.path / "graph"
         self._decisions = self.path / "decisions.jsonl"
         kept = self.path / "schema.yaml"
-        if not kept.exists():
-            if not create:
-                raise StoreError(f"There is no graph in {self.path}.", "Make one with `symdistill triples import`.")
-            self._make(kept, schema or load_schema("atomic"))
+        if not create and not kept.exists():
+            raise StoreError(f"There is no graph in {self.path}.", "Make one with `symdistill triples import`.")
+        wanted = schema_at(self.path, schema)
+        if not kept.exists() or wanted != load_schema(kept):
+            self._make(kept, wanted)
         self.schema = load_schema(kept)
-        if schema is not None and schema != self.schema:
-            raise DataError(
-                f"The graph in {self.path} follows another schema (`{self.schema.name}`) than the one given.",
-                "Leave the schema out, or name another directory.",
-            )
 
     def add(self, triples: Iterable[Triple], batches: Iterable[Batch] = ()) -> Added:
         """Add triples and describe the batches they come in.
 
-        A triple that is there with another confidence takes the new one; nothing else ever changes, and of a batch that
-        is known the first description stands.
+        A triple that is there with another confidence takes the new one; nothing else ever changes: of two sources of
+        one triple, and of two descriptions of one batch, the first stands.
 
         Raises:
             DataError: a triple has a relation the schema does not have, names a batch that nobody describes, or is no
@@ -156,7 +154,11 @@ class TripleStore:
         from symdistill.knowledge.triples import prov, rdf
         from symdistill.knowledge.triples.oxigraph import ox
 
-        distinct = {triple.id: triple for triple in given}
+        distinct: dict[str, Triple] = {}
+        for triple in given:
+            first = distinct.setdefault(triple.id, triple)
+            if triple.confidence is not None and triple.confidence != first.confidence:
+                distinct[triple.id] = replace(first, confidence=triple.confidence)
         quads = [quad for batch in described for quad in prov.batch_quads(batch)]
         if not self._graph.exists():
             part = self.path / "graph.part"
@@ -173,13 +175,15 @@ class TripleStore:
         new = rescored = 0
         rest = iter(distinct.values())
         while chunk := list(islice(rest, _CHUNK)):
-            old = []
+            old: list[ox.Quad] = []
+            fresh: list[ox.Quad] = []
             for triple in chunk:
                 there, outdated = _state(store, triple)
                 new += not there
                 rescored += bool(outdated)
                 old += outdated
-            store.extend(quad for triple in chunk for quad in rdf.quads_of(triple))
+                fresh += [q for q in rdf.quads_of(triple) if not there or q.predicate == rdf.CONFIDENCE]
+            store.extend(fresh)
             for quad in old:
                 store.remove(quad)
         store.flush()
@@ -230,6 +234,24 @@ class TripleStore:
             f"Cannot use the graph in {self.path} ({getattr(error, 'strerror', None) or error}).",
             "Check the directory and its rights; an export can be imported into a new one.",
         )
+
+
+def schema_at(path: str | Path, schema: Schema | None = None) -> Schema:
+    """The schema that the graph in a directory follows, or would be made with: `schema`, or ATOMIC's.
+
+    Raises:
+        DataError: `schema` is not the one that the graph follows.
+    """
+    kept = Path(path) / "schema.yaml"
+    own = load_schema(kept) if kept.exists() else None
+    if schema is None or schema == own:
+        return own or load_schema("atomic")
+    if own is not None and (Path(path) / "graph").exists():
+        raise DataError(
+            f"The graph in {path} follows another schema (`{own.name}`) than the one given.",
+            "Leave the schema out, or name another directory.",
+        )
+    return schema
 
 
 def query_contents(

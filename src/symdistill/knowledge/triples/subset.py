@@ -1,5 +1,7 @@
 """The largest consistent part of a graph: the triples whose confidences add up to most, of those that can all hold.
 
+What people accepted goes before all confidences: only other accepted triples can put an accepted one out.
+
 Groups that share triples are worked out together (`consistent.lp`), small parts first. Where time runs out, a part
 keeps the best that was found for it, or what goes by confidence alone, whichever is more.
 """
@@ -7,7 +9,7 @@ keeps the best that was found for it, or what goes by confidence alone, whicheve
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from symdistill.knowledge.asp import Solved, solve_each
 from symdistill.knowledge.bounded import Bounds
@@ -18,13 +20,18 @@ _NOT_SAID = 0.5
 """The confidence of a triple that has none, when confidences are added up."""
 
 
-def left_out(groups: Groups, triples: Mapping[str, Triple], bounds: Bounds) -> tuple[set[str], bool, tuple[str, ...]]:
-    """The triples to leave out so that no group clashes; whether that is surely the least loss; what to say of it."""
+def left_out(
+    groups: Groups, triples: Mapping[str, Triple], accepted: Collection[str], bounds: Bounds
+) -> tuple[set[str], bool, tuple[str, ...]]:
+    """The triples to leave out so that no group clashes; whether that is surely the least loss; what to say of it.
+
+    `accepted` are the ids of those that people accepted.
+    """
     parts = _components(groups)
     if not parts:
         return set(), True, ()
     solved = solve_each(
-        [_subset_programme(part, groups, triples) for part in parts],
+        [_subset_programme(part, groups, triples, accepted) for part in parts],
         bounds=bounds,
         what="The search for the largest consistent subset",
     )
@@ -32,7 +39,7 @@ def left_out(groups: Groups, triples: Mapping[str, Triple], bounds: Bounds) -> t
     unproven = by_confidence = 0
     for part, outcome in zip(parts, solved, strict=True):
         keys = sorted({claim.key for name in part for claim in groups[name]})
-        kept = _best(outcome, keys, {name: groups[name] for name in part}, triples)
+        kept = _best(outcome, keys, {name: groups[name] for name in part}, triples, accepted)
         lost |= set(keys) - kept[0]
         unproven += not outcome.finished
         by_confidence += kept[1]
@@ -64,10 +71,13 @@ def _components(groups: Groups) -> list[list[str]]:
     return sorted(parts.values(), key=lambda part: (sum(len(groups[name]) for name in part), part))
 
 
-def _subset_programme(part: Sequence[str], groups: Groups, triples: Mapping[str, Triple]) -> str:
+def _subset_programme(
+    part: Sequence[str], groups: Groups, triples: Mapping[str, Triple], accepted: Collection[str]
+) -> str:
     keys = sorted({claim.key for name in part for claim in groups[name]})
     places = {key: number for number, key in enumerate(keys)}
     facts = [f"weight({places[key]},{weight(triples[key])})." for key in keys]
+    facts += [f"accepted({places[key]})." for key in keys if key in accepted]
     for number, name in enumerate(part):
         values = {value: at for at, value in enumerate(dict.fromkeys(claim.value for claim in groups[name]))}
         facts += [f"member({number},{values[c.value]},{places[c.key]})." for c in groups[name]]
@@ -78,25 +88,32 @@ def weight(triple: Triple) -> int:
     return max(1, round(1000 * (_NOT_SAID if triple.confidence is None else triple.confidence)))
 
 
-def _best(outcome: Solved, keys: Sequence[str], groups: Groups, triples: Mapping[str, Triple]) -> tuple[set[str], bool]:
+def _best(
+    outcome: Solved, keys: Sequence[str], groups: Groups, triples: Mapping[str, Triple], accepted: Collection[str]
+) -> tuple[set[str], bool]:
     """The triples to keep, and whether they were chosen by confidence alone."""
     found = {keys[int(atom[1][0])] for atom in outcome.models[-1].atoms} if outcome.models else set()
     if outcome.finished:
         return found, False
-    greedy = _by_confidence(keys, groups, triples)
-    gains = [sum(weight(triples[key]) for key in chosen) for chosen in (found, greedy)]
+    greedy = _by_confidence(keys, groups, triples, accepted)
+    gains = [
+        (sum(key in accepted for key in chosen), sum(weight(triples[key]) for key in chosen))
+        for chosen in (found, greedy)
+    ]
     return (found, False) if gains[0] >= gains[1] else (greedy, True)
 
 
-def _by_confidence(keys: Iterable[str], groups: Groups, triples: Mapping[str, Triple]) -> set[str]:
-    """The surest triples first, each that agrees with those before it."""
+def _by_confidence(
+    keys: Iterable[str], groups: Groups, triples: Mapping[str, Triple], accepted: Collection[str]
+) -> set[str]:
+    """Accepted triples first, then the surest, each that agrees with those before it."""
     claims: defaultdict[str, list[tuple[str, str | int]]] = defaultdict(list)
     for name, members in groups.items():
         for claim in members:
             claims[claim.key].append((name, claim.value))
     taken: dict[str, str | int] = {}
     kept = set()
-    for key in sorted(keys, key=lambda key: (-weight(triples[key]), key)):
+    for key in sorted(keys, key=lambda key: (key not in accepted, -weight(triples[key]), key)):
         own = claims[key]
         consistent = all(taken.get(name, value) == value for name, value in own)
         if consistent and len({name for name, _ in own}) == len(set(own)):

@@ -6,8 +6,8 @@ type, a tail that says there is none, provenance that leads nowhere. Conflicts b
 one head and relation on one topic with opposite polarity ("to stay", "not to stay").
 
 The consistent subset keeps the triples without a fault of their own whose confidences add up to most (`consistent.lp`),
-one group of connected conflicts at a time. Where that takes longer than allowed, the best that was found is kept, or
-what goes by confidence alone, and the outcome says so.
+those that people accepted before all others, one group of connected conflicts at a time. Where that takes longer than
+allowed, the best that was found is kept, or what goes by confidence alone, and the outcome says so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Validation:
     """What was found.
 
     `consistent` holds the ids of the largest consistent subset, None where conflicts could not be searched for
-    (`notes` says why). `proven` says that no other subset has a larger sum of confidences.
+    (`notes` says why). `proven` says that no other subset has more accepted triples, or as many and a larger sum of
+    confidences.
     """
 
     findings: tuple[Finding, ...]
@@ -59,13 +60,15 @@ def validate(
     *,
     batches: Iterable[Batch] | None = None,
     replies: Collection[str] | None = None,
+    accepted: Collection[str] = (),
     near: float | None = NEAR,
     bounds: Bounds | None = None,
 ) -> Validation:
     """Check triples against a schema and each other.
 
     `batches` are those that are described, None where provenance is not to be checked; `replies` the keys of the
-    requests whose replies are at hand, None where nobody knows. The outcome does not depend on the order of `triples`.
+    requests whose replies are at hand, None where nobody knows; `accepted` the ids of triples that people accepted: the
+    consistent subset keeps as many of them as can be. The outcome does not depend on the order of `triples`.
 
     Raises:
         PrerequisiteError: clingo is not installed.
@@ -88,7 +91,7 @@ def validate(
     if problem:
         return Validation(_sorted(findings), None, False, (f"Conflicts were not searched for: {problem}",))
     findings += conflict_findings(groups, sound)
-    lost, proven, notes = left_out(groups, sound, limits)
+    lost, proven, notes = left_out(groups, sound, frozenset(accepted), limits)
     return Validation(_sorted(findings), frozenset(sound.keys() - lost), proven, notes)
 
 

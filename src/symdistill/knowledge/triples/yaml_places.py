@@ -78,6 +78,8 @@ class Value:
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """`Did you mean …?`, or what there is."""
+    if not known:
+        return "None is defined there: define it, or take the name out."
     close = get_close_matches(name, known, n=1)
     shown = ", ".join(list(known)[:30]) + (", …" if len(known) > 30 else "")
     return f"Did you mean `{close[0]}`?" if close else f"Known: {shown}."
