@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -143,3 +144,28 @@ def with_samples(n: int = 200, counts: Sequence[int] = (1, 5, 10, 20, 30)) -> li
             title = f"scotd · samples {count} · seed {seed}"
             cells.append(cell("scotd", found, seed=seed, vary={"teacher.samples": str(count)}, title=title))
     return cells
+
+
+def bits(text: str) -> list[bool]:
+    """Right and wrong answers as 1 and 0."""
+    return [c == "1" for c in text]
+
+
+def check_tables(text: str) -> None:
+    """What makes LaTeX take the tables: every row has its columns and begins with a group, braces and dollars close,
+    every command is known, and there is nothing but ASCII."""
+    assert text.isascii()
+    commands = set(re.findall(r"\\([A-Za-z]+)", text))
+    known = {"usepackage", "begin", "end", "centering", "small", "toprule", "midrule", "bottomrule", "caption", "label"}
+    fitted = {"sbox", "ifdim", "wd", "linewidth", "resizebox", "usebox", "else", "fi"}
+    maths = {"kappa", "mu", "times", "rightarrow", "leq", "cdot", "backslash", "tau", "alpha", "lambda"}
+    assert commands <= known | fitted | maths | {"c", "v", "u", "H", "aa", "AA", "ss"}
+    bare = re.sub(r"\\[{}$&]", "", text)
+    assert bare.count("{") == bare.count("}")
+    assert bare.count("$") % 2 == 0
+    for block in text.split(r"\begin{tabular}{")[1:]:
+        columns, rest = block.split("}", 1)
+        rows = [line for line in rest.split(r"\end{tabular}")[0].splitlines() if line and not line.endswith("rule")]
+        assert len(rows) > 1
+        assert all(row.replace(r"\&", "").count("&") == len(columns) - 1 for row in rows)
+        assert all(row.startswith("{}") and row.endswith(r" \\") for row in rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -14,14 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grid_cases import a_grid, answered, cell, with_samples
+from grid_cases import a_grid, answered, bits, cell, check_tables, with_samples
 from symdistill.errors import DataError
 from symdistill.evaluation.grid import gather
 from symdistill.evaluation.grid_plots import fraction_lines, numeric_keys, pareto_front, varied_lines
 from symdistill.evaluation.grid_tables import (
     contrast_table,
     costs_table,
-    domains_table,
     fractions_table,
     grid_csv,
     grid_latex,
@@ -33,10 +31,6 @@ from symdistill.evaluation.grid_tables import (
 )
 from symdistill.evaluation.latex import escape, latex_table
 from symdistill.evaluation.seeds import pooled, seed_difference
-
-
-def bits(text: str) -> list[bool]:
-    return [c == "1" for c in text]
 
 
 def small(**changes):
@@ -79,106 +73,6 @@ def test_tasks_that_were_learned_from_are_in_domain():
     unknown = gather([replace(c, train_tasks=None) for c in result.cells])
     assert unknown.domains == ((), ())
     assert unknown.arms[0].inside is None
-
-
-def apart_out_of_domain(seeds: int = 1, **changes):
-    """200 questions, every other one of a task in domain: both methods know half of those, and `far` the others too."""
-    rows = {"near": [i % 4 == 0 for i in range(200)], "far": [i % 4 == 0 or i % 2 == 1 for i in range(200)]}
-    tasks = ("sums", "navigate")
-    made = [
-        cell(method, [answered(method, right, tasks=tasks)], seed=s)
-        for method, right in rows.items()
-        for s in range(seeds)
-    ]
-    return gather(made, baseline="near", **changes)
-
-
-def test_domains_are_compared_apart():
-    """Two methods that are equal on what was learned from, and not on the rest."""
-    result = apart_out_of_domain()
-    [panel] = result.panels
-    [inside], [outside] = panel.inside.against, panel.outside.against
-    assert (
-        (inside.first.method, inside.second.method) == (outside.first.method, outside.second.method) == ("far", "near")
-    )
-    assert (inside.found.difference, inside.found.p) == (0, 1)
-    assert inside.found.low < 0 < inside.found.high
-    assert (outside.found.difference, outside.found.p) == (1, pytest.approx(2 / 2**100))
-    far, near = (next(arm for arm in panel.arms if arm.method == method).verdicts for method in ("far", "near"))
-    assert outside.found == seed_difference(far[:, columns(result, "navigate")], near[:, columns(result, "navigate")])
-    assert panel.against[0].found.difference == 0.5, "which of the two domains it is about, the whole cannot tell"
-    [inside_pair], [outside_pair] = panel.inside.pairs, panel.outside.pairs
-    assert (inside_pair.found, outside_pair.found) == (inside.found, outside.found)
-
-
-def columns(result, task: str) -> list[int]:
-    """Places of a task's questions among the sorted ids: even numbers belong to sums, odd ones to navigate."""
-    return [
-        at
-        for at, i in enumerate(sorted(f"q{n}" for n in range(result.n)))
-        if (int(i[1:]) % 2 == 1) == (task == "navigate")
-    ]
-
-
-def test_each_domain_is_a_family_of_tests_of_its_own():
-    [panel, *_] = gather(a_grid(n=60)).panels
-    for part in (panel.inside, panel.outside):
-        assert (len(part.against), len(part.pairs)) == (7, 8 * 7 // 2)
-        for found in (part.against, part.pairs):
-            least = min(found, key=lambda one: one.found.p)
-            assert least.p_holm == pytest.approx(min(1, len(found) * least.found.p))
-
-
-def test_one_seed_borrows_luck_within_its_domain():
-    """The seeds of `steady` differ out of domain alone, so that is where one seed of `left` says less."""
-    rows = [[i % 2 == 0 or i % 100 < 50 + 30 * s for i in range(200)] for s in range(3)]
-    tasks = ("sums", "navigate")
-    made = [cell("steady", [answered("steady", right, tasks=tasks)], seed=s) for s, right in enumerate(rows)]
-    left = cell("left", [answered("left", [True] * 200, tasks=tasks)])
-    [panel] = gather([*made, left], baseline="steady").panels
-    [inside], [outside] = panel.inside.against, panel.outside.against
-    assert inside.first.answers_inside.luck.variance == 0 < outside.first.answers_outside.luck.variance
-    alone = seed_difference(outside.first.answers_outside.verdicts, outside.second.answers_outside.verdicts)
-    assert outside.found.high - outside.found.low > alone.high - alone.low
-
-
-def test_differences_by_domain_are_in_every_table():
-    result = apart_out_of_domain()
-    [panel] = result.panels
-    head, near, far = domains_table(panel, result)
-    assert head[2:] == ["in domain, vs near (95%)", "p in", "out of domain, vs near (95%)", "p out"]
-    assert near[2:] == ["–", "", "–", ""]
-    assert (far[2].partition(" ")[0], far[3], far[4].partition(" ")[0], far[5]) == ("0.0", "1", "+100.0", "<.001")
-    assert "| far | greedy | 0.0 [" in grid_markdown(result, "t")
-    assert r"\label{tab:domains-0}" in grid_latex(result, "t")
-    check_tables(grid_latex(result, "t"))
-    first, second = csv.DictReader(io.StringIO(grid_csv(result)))
-    assert (first["in_domain_difference"], first["out_of_domain_p_holm"]) == ("", "")
-    assert [float(second[f"{part}_difference"]) for part in ("in_domain", "out_of_domain")] == [0, 1]
-    assert float(second["in_domain_difference_low"]) < 0 < float(second["in_domain_difference_high"])
-    assert float(second["in_domain_p_holm"]) == 1 > float(second["out_of_domain_p_holm"]) > 0
-    assert pairs_table(panel)[0][5:] == ["in domain", "p in (Holm)", "out of domain", "p out (Holm)"]
-    assert pairs_table(panel)[1][6::2] == ["1", "<.001"]
-
-
-def test_without_two_domains_nothing_is_compared_by_domain():
-    for tasks in (("sums",), ("navigate",)):
-        result = gather([cell(m, [answered(m, bits("1100"), tasks=tasks)]) for m in ("near", "far")])
-        [panel] = result.panels
-        assert (panel.inside.against, panel.outside.pairs, domains_table(panel, result)) == ((), (), [])
-        assert "In and out of domain" not in grid_markdown(result, "t")
-        assert len(pairs_table(panel)[0]) == 5
-        assert "in_domain_difference" in grid_csv(result), "columns are the same for every grid"
-
-
-def test_a_method_whose_tasks_are_not_known_stands_in_no_domain():
-    result = apart_out_of_domain()
-    stray = cell("stray", [answered("stray", [True] * 200, tasks=("sums", "navigate"))], train_tasks=None)
-    result = gather([*result.cells, stray], baseline="near")
-    [panel] = result.panels
-    assert [one.first.method for one in panel.outside.against] == ["far"]
-    assert domains_table(panel, result)[3][2:] == ["–", "", "–", ""]
-    assert pairs_table(panel)[2][5:] == ["–", "", "–", ""]
 
 
 def test_costs_are_means_over_seeds_and_unknown_ones_stay_unknown():
@@ -465,26 +359,6 @@ def test_latex_is_escaped_and_ruled():
     assert r"A\_grid" in text
     assert all(word in text for word in (r"\toprule", r"\midrule", r"\bottomrule", r"\usepackage{booktabs,graphicx}"))
     check_tables(text)
-
-
-def check_tables(text: str) -> None:
-    """What makes LaTeX take the tables: every row has its columns and begins with a group, braces and dollars close,
-    every command is known, and there is nothing but ASCII."""
-    assert text.isascii()
-    commands = set(re.findall(r"\\([A-Za-z]+)", text))
-    known = {"usepackage", "begin", "end", "centering", "small", "toprule", "midrule", "bottomrule", "caption", "label"}
-    fitted = {"sbox", "ifdim", "wd", "linewidth", "resizebox", "usebox", "else", "fi"}
-    maths = {"kappa", "mu", "times", "rightarrow", "leq", "cdot", "backslash", "tau", "alpha", "lambda"}
-    assert commands <= known | fitted | maths | {"c", "v", "u", "H", "aa", "AA", "ss"}
-    bare = re.sub(r"\\[{}$&]", "", text)
-    assert bare.count("{") == bare.count("}")
-    assert bare.count("$") % 2 == 0
-    for block in text.split(r"\begin{tabular}{")[1:]:
-        columns, rest = block.split("}", 1)
-        rows = [line for line in rest.split(r"\end{tabular}")[0].splitlines() if line and not line.endswith("rule")]
-        assert len(rows) > 1
-        assert all(row.replace(r"\&", "").count("&") == len(columns) - 1 for row in rows)
-        assert all(row.startswith("{}") and row.endswith(r" \\") for row in rows)
 
 
 HOSTILE = ("[x]", '{"r":8}', "*", "κ × µ → 中 é ﬁ", "a\\b $x$ {y", "50%", "~^_#&|<>", "\x00\x1b\u202e", "--")
