@@ -93,6 +93,11 @@ def test_mcnemar_is_the_binomial_test_of_the_disagreements(b, c):
     assert test.p_mid <= test.p
 
 
+@pytest.mark.parametrize("b, c, p", [(5, 0, 1 / 32), (0, 5, 1.0), (3, 3, 1.0), (0, 0, 1.0), (4, 1, 6 / 32)])
+def test_one_side_of_mcnemar_asks_whether_the_first_is_ahead(b, c, p):
+    assert mcnemar(*pairs(b, c)).p_first_ahead == pytest.approx(p)
+
+
 def test_mcnemar_with_thousands_of_disagreements_neither_overflows_nor_vanishes_too_early():
     test = mcnemar(*pairs(2600, 2400))
     # Normal approximation with continuity correction: |200| - 1 over sqrt(5000).

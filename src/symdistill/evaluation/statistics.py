@@ -35,6 +35,11 @@ class McNemar:
     p: float
     p_mid: float
 
+    @property
+    def p_first_ahead(self) -> float:
+        """How often chance alone would put the first so far ahead (one-sided, exact); 1 where it is not ahead."""
+        return self.p / 2 if self.only_first > self.only_second else 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:

@@ -271,12 +271,12 @@ def drifts(standings: Sequence[Standing], rise: float) -> bool:
 
 
 def _falls(before: Standing, last: Standing) -> bool:
-    """Whether fewer of the deciding inputs both were judged on are right by more than chance: half of McNemar's p."""
+    """Whether fewer of the deciding inputs both were judged on are right by more than chance."""
     from symdistill.evaluation.statistics import mcnemar
 
     both = [name for name in before.deciding if name in last.deciding]
     test = mcnemar([before.deciding[name] for name in both], [last.deciding[name] for name in both])
-    return test.only_first > test.only_second and test.p / 2 < DRIFT_LEVEL
+    return test.p_first_ahead < DRIFT_LEVEL
 
 
 def gains_nothing(standings: Sequence[Standing], epsilon: float) -> bool:

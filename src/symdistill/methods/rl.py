@@ -250,11 +250,10 @@ def _hacks(standings: Sequence[Standing], epsilon: float) -> bool:
 
 
 def _falls(before: Standing, last: Standing) -> bool:
-    """Whether fewer audited questions right are more than chance: half of McNemar's two-sided exact p."""
+    """Whether fewer audited questions right are more than chance."""
     from symdistill.evaluation.statistics import mcnemar
 
-    test = mcnemar(before.verdicts, last.verdicts)
-    return test.only_first > test.only_second and test.p / 2 < HACKING_LEVEL
+    return mcnemar(before.verdicts, last.verdicts).p_first_ahead < HACKING_LEVEL
 
 
 def chosen_student(standings: Sequence[Standing]) -> int:
