@@ -346,6 +346,23 @@ def test_a_critic_refuses_other_weights_than_it_was_trained_with(tmp_path: Path)
         Critic.load(tmp_path / "critic")
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("1_Pooling/config.json", '{"pooling_mode_cls_token": true}'),
+        ("sentence_bert_config.json", '{"max_seq_length": 4}'),
+    ],
+)
+def test_a_critic_refuses_an_encoder_that_reads_otherwise(tmp_path: Path, file: str, text: str) -> None:
+    name, _ = features("encoder", tmp_path)
+    critic, _ = fit_critic(labels(tmp_path), CriticSettings(features=name))
+    critic.save(tmp_path / "critic")
+    Critic.load(tmp_path / "critic")
+    (Path(name) / file).write_text(text)
+    with pytest.raises(DataError, match="has changed"):
+        Critic.load(tmp_path / "critic")
+
+
 @pytest.mark.parametrize("kind", ["student", "likelihood"])
 def test_a_critic_reads_in_the_numbers_it_was_trained_with_on_any_machine(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

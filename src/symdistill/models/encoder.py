@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symdistill.errors import UnusableModel
-from symdistill.models.weights import check_directory, quiet, readable_errors, require_transformers
+from symdistill.models.weights import (
+    check_directory,
+    directory_fingerprint,
+    quiet,
+    readable_errors,
+    require_transformers,
+)
 
 _BATCH = 32
 _LONGEST = 512
@@ -98,6 +104,14 @@ def check_encoder(directory: Path) -> tuple[Path, Pooling]:
     weights, pooling = _layout(directory)
     check_directory(weights)
     return weights, pooling
+
+
+def encoder_identity(directory: Path) -> str:
+    """What decides the vectors of an encoder: a fingerprint of its weights and tokenizer, how it pools, and the tokens
+    it reads where a file says so. Raises as `load_encoder`."""
+    weights, pooling = check_encoder(directory)
+    longest = _settings(weights / "sentence_bert_config.json").get("max_seq_length")
+    return " ".join([directory_fingerprint(weights), pooling, *([str(longest)] if longest else [])])
 
 
 def _layout(directory: Path) -> tuple[Path, Pooling]:

@@ -180,15 +180,14 @@ def _share(source: Path, target: Path) -> None:
 
 def _base(work: Workspace, method: Kard) -> tuple[RankerBase, str]:
     """What the reranker stands on, and its fingerprint."""
-    from symdistill.models.encoder import check_encoder
+    from symdistill.models.encoder import encoder_identity
     from symdistill.models.weights import directory_fingerprint
     from symdistill.students.loading import locate_student
     from symdistill.training.reranker import RankerBase
 
     encoder = method.settings.reranker_model
     if encoder is not None:
-        weights, pooling = check_encoder(encoder)
-        return RankerBase(encoder, is_encoder=True), f"{directory_fingerprint(weights)} {pooling}"
+        return RankerBase(encoder, is_encoder=True), encoder_identity(encoder)
     student = locate_student(work.config.student)
     return RankerBase(student, is_encoder=False), directory_fingerprint(student)
 

@@ -59,8 +59,9 @@ Rows = SparseRows | NDArray[np.float64]
 
 
 class Features:
-    """How texts become rows. `identity` names the weights behind it, and the numbers they are computed in where these
-    are not float32, so that a critic never meets others unseen; `dtype` is these numbers."""
+    """How texts become rows. `identity` names the weights behind it and what else decides the rows, such as the numbers
+    they are computed in where these are not float32, so that a critic never meets others unseen; `dtype` is these
+    numbers."""
 
     def __init__(
         self, name: str, identity: str, compute: Callable[[Sequence[Text]], Rows], dtype: Numbers = "float32"
@@ -96,12 +97,11 @@ def open_features(
         if name == LIKELIHOOD:
             return Features(name, identity, _Likelihood(settings).rows, dtype)
         return Features(name, f"{identity} {layers}", _States(settings, layers).rows, dtype)
-    from symdistill.models.encoder import SentenceEncoder, check_encoder
+    from symdistill.models.encoder import SentenceEncoder, encoder_identity
 
     where = Path(name).expanduser().resolve()
-    weights, _ = check_encoder(where)
     load = lru_cache(maxsize=1)(lambda: SentenceEncoder.load(where))
-    return Features(str(where), directory_fingerprint(weights), lambda texts: encoded(texts, load().encode))
+    return Features(str(where), encoder_identity(where), lambda texts: encoded(texts, load().encode))
 
 
 def encoded(texts: Sequence[Text], encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> NDArray[np.float64]:
