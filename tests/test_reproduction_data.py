@@ -79,3 +79,36 @@ def test_a_mix_draws_from_train_and_keeps_the_test_questions(
     assert [parts.count(p) for p in dict.fromkeys(parts)] == [4, 4, 1]
     assert len({row["id"] for row in rows}) == 9
     assert "small.jsonl: 4 train, 5 test" in capsys.readouterr().out
+
+
+def contrast_sets(place: Path, pairs: int) -> Path:
+    """Reviews of one word more each; of the last, only the edit is a long one."""
+    (place / "IMDb" / "data").mkdir(parents=True)
+    for part in ("dev", "test"):
+        for kind, label in (("original", "Positive"), ("contrast", "Negative")):
+            lines = ["Sentiment\tText"]
+            for n in range(pairs):
+                text = f'{part} {n} the ""{kind}""' + " word" * (200 if kind == "contrast" and n == pairs - 1 else n)
+                lines.append(f'{label}\t"{text}<br />end"')
+            (place / "IMDb" / "data" / f"{part}_{kind}.tsv").write_text("\n".join(lines))
+    return place
+
+
+def test_contrast_sets_are_judged_in_pairs_and_learned_from_by_the_originals_of_others(
+    data: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "JUDGED_PAIRS", 4)
+    rows = list(data.contrast_sets(contrast_sets(tmp_path, 6)))
+    learned, judged = ([row for row in rows if row["split"] == part] for part in ("train", "test"))
+    assert (len(learned), len(judged)) == (8, 8)
+    assert not any("contrast_of" in row for row in learned)
+    edits = {row["contrast_of"]: row for row in judged if "contrast_of" in row}
+    assert set(edits) == {row["id"] for row in judged if "contrast_of" not in row}
+    assert all("/test/" in key for key in edits)
+    assert {row["answer"] for row in edits.values()} == {"negative"}
+    assert rows[0]["question"] == 'dev 0 the "original" end'
+    short = data.short_reviews(rows)
+    long = {"imdb/test/005", "imdb/test/005/contrast"}
+    assert [row for row in rows if row not in short] == [row for row in rows if row["id"] in long]
+    monkeypatch.setattr(data, "SHORT", 0)
+    assert data.short_reviews(rows) == []

@@ -11,9 +11,10 @@ BIG-Bench-Hard (MIT) brings 3-shot chains of thought by code-davinci-002, one a 
 zero-shot chains by text-davinci-002. The worked solutions of GSM8K's training questions (MIT) are a corpus to retrieve
 passages from; no mix asks one of its questions. The contrast sets of IMDB bring film reviews, and the smallest edits
 that turn their sentiment: 200 pairs of the test part are kept to be judged on, the originals of all others to learn
-from, without rationales. Each task of a mix is split 4:1 into train and test by one seeded shuffle.
-Written are one file a mix: so many training questions of each task, drawn with a seed, and its test questions; tasks
-without training questions are out of domain. Benchmark data: it must never appear in training corpora.
+from, without rationales; `imdb-short.jsonl` has those of at most 150 words. Each task of a mix is split 4:1 into train
+and test by one seeded shuffle. Written are one file a mix: so many training questions of each task, drawn with a seed,
+and its test questions; tasks without training questions are out of domain. Benchmark data: it must never appear in
+training corpora.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ Row = dict[str, Any]
 LABELS = {"boolean_expressions", "navigate", "sports_understanding", "web_of_lies", "causal_judgement"}
 NUMBERS = {"object_counting", "multistep_arithmetic_two"}
 JUDGED_PAIRS = 200
+SHORT = 150
 LOGGED = {"svamp": "number", "multiarith": "number", "addsub": "number", "coin_flip": "label", "last_letters": "text"}
 
 
@@ -150,6 +152,12 @@ def contrast_sets(clone: Path) -> Iterator[Row]:
             yield {**review(f"{key}/contrast", edit, "test"), "contrast_of": key}
 
 
+def short_reviews(reviews: list[Row]) -> list[Row]:
+    """Those of at most `SHORT` words, of pairs both."""
+    long = {row.get("contrast_of", row["id"]) for row in reviews if len(row["question"].split()) > SHORT}
+    return [row for row in reviews if row.get("contrast_of", row["id"]) not in long]
+
+
 def review(key: str, row: Mapping[str, str], part: str) -> Row:
     return {
         "id": key,
@@ -187,8 +195,10 @@ def main() -> None:
         print(f"{given.output / 'gsm8k-solutions.jsonl'}: {len(documents)} documents")
     if given.contrast_sets:
         reviews = list(contrast_sets(given.contrast_sets))
-        write(given.output / "imdb.jsonl", reviews)
-        print(f"{given.output / 'imdb.jsonl'}: {len(reviews) - 2 * JUDGED_PAIRS} train, {JUDGED_PAIRS} pairs")
+        for name, kept in {"imdb": reviews, "imdb-short": short_reviews(reviews)}.items():
+            write(given.output / f"{name}.jsonl", kept)
+            pairs = sum("contrast_of" in row for row in kept)
+            print(f"{given.output / name}.jsonl: {len(kept) - 2 * pairs} train, {pairs} pairs")
 
 
 if __name__ == "__main__":
