@@ -97,6 +97,7 @@ def test_once_is_enough(text):
     ],
 )
 def test_hostile_text(text):
+    assert len(reasoning_alone(rationale(text, "12"))) <= len(text)
     assert final_completion(rationale(text, "12")).endswith(cue("12"))
 
 
@@ -108,6 +109,14 @@ def test_hostile_text(text):
         ("3 * 4 = 12. So the answer is 12. I hope this helps!", "3 * 4 = 12."),
         ("3 * 4 = 12.\n#### 12", "3 * 4 = 12."),
         ("The answer is 11. No, 3 * 4 = 12. The answer is 12.", "The answer is 11. No, 3 * 4 = 12."),
+        ("3 * 4 = 12. So, the answer is 12 apples. \nTherefore, the answer (arabic numerals) is 12.", "3 * 4 = 12."),
+        (
+            "It is heads.\n\nSo, the final answer is yes, heads.\nTherefore, the answer (Yes or No) is Yes.",
+            "It is heads.",
+        ),
+        ("3 * 4 = 12.\nAnswer:\n12\n\\boxed{12}\nThe answer is 12.", "3 * 4 = 12."),
+        ("The answer is 12. It is 3 * 4. The answer is 12.", "The answer is 12. It is 3 * 4."),
+        ("The answer is 12. The answer is 12.", ""),
         ("3 * 4 = 12.", "3 * 4 = 12."),
         ("Therefore, the answer is 12.", ""),
         ("", ""),

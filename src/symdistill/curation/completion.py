@@ -8,7 +8,7 @@ from functools import cache
 from symdistill.prompts import cue
 from symdistill.records import Rationale
 from symdistill.tasks.answers import answers_equal, parse_answer
-from symdistill.tasks.cues import split_reply
+from symdistill.tasks.cues import reasoning_of
 
 _GOES_ON = re.compile(r"[.!?][)\]\"'”’*]*\s+\S")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:/\d+)?")
@@ -27,8 +27,8 @@ def final_completion(rationale: Rationale) -> str:
 
 
 def reasoning_alone(rationale: Rationale) -> str:
-    """The rationale up to the sentence that announces its answer; empty where nothing stands before that."""
-    return split_reply(rationale.text)[0]
+    """The rationale up to the sentences that announce its answer; empty where nothing stands before them."""
+    return reasoning_of(rationale.text)
 
 
 @cache

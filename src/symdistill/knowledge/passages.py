@@ -38,7 +38,7 @@ from symdistill.knowledge.corpus import Passage, corpus_files, corpus_key, corpu
 from symdistill.progress import Progress, Silent
 from symdistill.prompts import question_text
 from symdistill.records import Example
-from symdistill.tasks.cues import split_reply
+from symdistill.tasks.cues import reasoning_of
 
 VERSION = 1
 
@@ -295,7 +295,7 @@ def passage_query(example: Example) -> str:
 
 def rationale_query(rationale: str) -> str:
     """What is searched for a rationale: its steps; all of it where it only states an answer."""
-    return split_reply(rationale)[0] or rationale.strip()
+    return reasoning_of(rationale) or rationale.strip()
 
 
 def ranking_case(index: PassageIndex, example: Example, rationale: str, each: int) -> RankingCase:

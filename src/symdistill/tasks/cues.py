@@ -17,6 +17,7 @@ ANSWER_LIMIT = 4000
 
 _CANDIDATES_TRIED = 100
 _LOOK_BACK = 400
+_ANNOUNCEMENTS = 20
 
 _QUALIFIED = re.compile(r"(?<!\w)(?:correct|right|best)\s{1,3}\Z", re.IGNORECASE)
 _WORDED = re.compile(
@@ -63,6 +64,18 @@ def split_reply(reply: str) -> tuple[str, str | None]:
         return reply.strip(), None
     cut = _sentence_start(reply, cue.start)
     return reply[:cut].strip(), reply[cut:].strip()
+
+
+def reasoning_of(reply: str) -> str:
+    """A reply up to where it announces its answer, be it in several sentences: "So, the answer is no. Therefore, the
+    answer (Yes or No) is No." An answer that is taken back stays, with what follows it."""
+    text = split_reply(reply)[0]
+    for _ in range(_ANNOUNCEMENTS):
+        cue = last_cue(text)
+        if cue is None or _SENTENCE_END.search(text, _skip_white(text, cue.begin)):
+            break
+        text = text[: _sentence_start(text, cue.start)].rstrip()
+    return text
 
 
 def last_line(reply: str) -> str:
@@ -127,6 +140,10 @@ def _hashes(reply: str) -> Cue | None:
         return None
     end = len(reply.rstrip())
     return Cue(end - len(line), end - len(line) + 4, end)
+
+
+def _skip_white(text: str, place: int) -> int:
+    return place + len(text[place:]) - len(text[place:].lstrip())
 
 
 def _sentence_start(reply: str, place: int) -> int:
