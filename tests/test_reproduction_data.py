@@ -66,19 +66,42 @@ def test_rows_hold_question_answer_and_the_teachers_chain(data: ModuleType, tmp_
     assert rows[2]["rationales"] == ["One more than 2.\nTherefore, the answer (arabic numerals) is 3."]
 
 
+def test_options_of_a_logged_question_are_its_choices(data: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    question = "Q: Where (if at all) is it? Answer Choices: (A) in a box (B) on (C) top (D) a b (E) E"
+    text = f"{question}\nA: Let's think step by step. Here.\npred_before : B.\npred_after : B\nGT : B\n"
+    (tmp_path / "log" / "commonsensqa_zero_shot_cot.log").write_text(text)
+    assert list(data.logged_task(tmp_path, "commonsense_qa")) == [
+        {
+            "id": "commonsense_qa/0000",
+            "task": "commonsense_qa",
+            "question": "Where (if at all) is it?",
+            "choices": {"A": "in a box", "B": "on", "C": "top", "D": "a b", "E": "E"},
+            "answer": "B",
+            "answer_type": "choice",
+            "rationales": ["Here."],
+        }
+    ]
+
+
+def test_every_task_of_big_bench_hard_is_there_once(data: ModuleType) -> None:
+    assert len(data.BBH) == len(set(data.BBH)) == 27
+    assert set(data.MIXES["bbh"].train) == set(data.MIXES["bbh"].test) == set(data.BBH)
+
+
 def test_a_mix_draws_from_train_and_keeps_the_test_questions(
     data: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mix = data.Mix(train={"bbh/navigate": 4}, test={"bbh/navigate": None, "svamp": 1})
+    mix = data.Mix(train={"bbh/navigate": 4, "svamp": None}, test={"bbh/navigate": None, "svamp": 1})
     monkeypatch.setattr(data, "MIXES", {"small": mix})
     arguments = ["--bbh", bbh(tmp_path / "b", 20), "--zero-shot-cot", logs(tmp_path / "z"), "--output", tmp_path]
     monkeypatch.setattr(sys, "argv", ["data.py", *map(str, arguments)])
     data.main()
     rows = [json.loads(line) for line in (tmp_path / "small.jsonl").read_text().splitlines()]
     parts = [(row["task"], row["split"]) for row in rows]
-    assert [parts.count(p) for p in dict.fromkeys(parts)] == [4, 4, 1]
-    assert len({row["id"] for row in rows}) == 9
-    assert "small.jsonl: 4 train, 5 test" in capsys.readouterr().out
+    assert [parts.count(p) for p in dict.fromkeys(parts)] == [4, 4, 4, 1]
+    assert len({row["id"] for row in rows}) == 13
+    assert "small.jsonl: 8 train, 5 test" in capsys.readouterr().out
 
 
 def contrast_sets(place: Path, pairs: int) -> Path:

@@ -31,18 +31,49 @@ from typing import Any
 
 Row = dict[str, Any]
 
-LABELS = {"boolean_expressions", "navigate", "sports_understanding", "web_of_lies", "causal_judgement"}
+LABELS = {
+    "boolean_expressions",
+    "causal_judgement",
+    "formal_fallacies",
+    "navigate",
+    "sports_understanding",
+    "web_of_lies",
+}
+TEXTS = {"dyck_languages", "word_sorting"}
 NUMBERS = {"object_counting", "multistep_arithmetic_two"}
 JUDGED_PAIRS = 200
 SHORT = 150
 LOGGED = {"svamp": "number", "multiarith": "number", "addsub": "number", "coin_flip": "label", "last_letters": "text"}
+LOGGED |= {"commonsense_qa": "choice"}
+LOG_FILES = {"commonsense_qa": "commonsensqa"}
+OPTION = re.compile(r"\(([A-E])\) ")
+CHOICES_OF_BBH = (
+    "date_understanding",
+    "disambiguation_qa",
+    "geometric_shapes",
+    "hyperbaton",
+    "logical_deduction_five_objects",
+    "logical_deduction_seven_objects",
+    "logical_deduction_three_objects",
+    "movie_recommendation",
+    "penguins_in_a_table",
+    "reasoning_about_colored_objects",
+    "ruin_names",
+    "salient_translation_error_detection",
+    "snarks",
+    "temporal_sequences",
+    "tracking_shuffled_objects_five_objects",
+    "tracking_shuffled_objects_seven_objects",
+    "tracking_shuffled_objects_three_objects",
+)
+BBH = tuple(f"bbh/{name}" for name in sorted([*LABELS, *TEXTS, *NUMBERS, *CHOICES_OF_BBH]))
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Training and test questions of each task; None: all of its test questions."""
+    """Training and test questions of each task; None: all of them."""
 
-    train: Mapping[str, int]
+    train: Mapping[str, int | None]
     test: Mapping[str, int | None]
 
 
@@ -67,6 +98,8 @@ MIXES = {
         train={"coin_flip": 100, "bbh/sports_understanding": 100, "multiarith": 100},
         test={"coin_flip": 70, "bbh/sports_understanding": None, "multiarith": 70, "svamp": 40},
     ),
+    "commonsense": Mix(train={"commonsense_qa": 300}, test={"commonsense_qa": 200}),
+    "bbh": Mix(train=dict.fromkeys(BBH), test=dict.fromkeys(BBH)),
 }
 
 
@@ -75,7 +108,8 @@ def bbh_task(clone: Path, name: str) -> Iterator[Row]:
     examples = json.loads((clone / "bbh" / f"{name}.json").read_text(encoding="utf-8"))["examples"]
     folder = clone / "code-davinci-002-outputs" / "code-davinci-002-cot"
     outputs = json.loads((folder / f"{name}_few_shot_template_0-255000.json").read_text(encoding="utf-8"))["outputs"]
-    kind = "label" if name in LABELS else "number" if name in NUMBERS else "choice"
+    kinds = {"label": LABELS, "number": NUMBERS, "text": TEXTS}
+    kind = next((kind for kind, names in kinds.items() if name in names), "choice")
     for number, (example, output) in enumerate(zip(examples, outputs, strict=True)):
         prompt = output["input"]
         yield {
@@ -91,16 +125,20 @@ def bbh_task(clone: Path, name: str) -> Iterator[Row]:
 
 def logged_task(clone: Path, name: str) -> Iterator[Row]:
     """The questions of one log in order, each with what text-davinci-002 wrote after "Let's think step by step"."""
-    text = (clone / "log" / f"{name}_zero_shot_cot.log").read_text(encoding="utf-8")
+    text = (clone / "log" / f"{LOG_FILES.get(name, name)}_zero_shot_cot.log").read_text(encoding="utf-8")
     block = re.compile(
         r"^Q: (?P<question>.*?)\nA: Let's think step by step\.(?P<chain>.*?)\npred_before : .*?\nGT : (?P<gold>.*?)\n",
         re.DOTALL | re.MULTILINE,
     )
     for number, found in enumerate(block.finditer(text)):
+        question, _, options = found["question"].partition(" Answer Choices: ")
+        letters_and_texts = [part.strip() for part in OPTION.split(options)[1:]]
+        choices = dict(zip(letters_and_texts[::2], letters_and_texts[1::2], strict=True))
         yield {
             "id": f"{name}/{number:04d}",
             "task": name,
-            "question": found["question"].strip(),
+            "question": question.strip(),
+            **({"choices": choices} if choices else {}),
             "answer": found["gold"].strip(),
             "answer_type": LOGGED[name],
             "rationales": [found["chain"].strip()],
@@ -125,7 +163,8 @@ def rows_of(mix: Mix, bbh: Path, logs: Path) -> Iterator[Row]:
         found = bbh_task(bbh, task.removeprefix("bbh/")) if task.startswith("bbh/") else logged_task(logs, task)
         train, test = split(list(found))
         if task in mix.train:
-            yield from draw.sample(train, mix.train[task])
+            wanted_to_learn = mix.train[task]
+            yield from train if wanted_to_learn is None else draw.sample(train, wanted_to_learn)
         yield from test if wanted is None else draw.sample(test, wanted)
 
 

@@ -91,6 +91,15 @@ def test_training_examples(name: str) -> None:
     assert build(name).training_examples(MATERIAL) == GOLDEN[name]
 
 
+def test_explanations_of_mt_cot_may_stop_before_their_answer() -> None:
+    whole = GOLDEN["mt-cot"]
+    found = build("mt-cot", explain_answer=False).training_examples(MATERIAL)
+    reasons = ["2 + 3 = 5.", "Fish swim.\nBirds have wings."]
+    assert [one.completion for one in found if one.group == "rationale"] == reasons
+    assert [replace(one, completion="") for one in found] == [replace(one, completion="") for one in whole]
+    assert [one for one in found if one.group == "answer"] == [one for one in whole if one.group == "answer"]
+
+
 HEARD = "<system\nAnswer.>\n<user\n"
 SAYS = ">\n<assistant\n"
 LEARNED = {

@@ -210,3 +210,21 @@ def test_the_package_of_an_optimizer_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match=r"`training\.optim: adamw_torch_npu_fused` needs the Python module"):
         check(tmp_path, method="std-cot", training={"optim": "adamw_torch_npu_fused"})
     check(tmp_path, method="zero-shot", training={"optim": "adamw_torch_npu_fused"})
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("name", ["skintern", "nesycd"])
+def test_a_recording_without_notes_is_told_before_anything_is_computed(name: str, tmp_path: Path) -> None:
+    rationales = EXAMPLES / "quickstart" / "teacher.jsonl.gz"
+    teacher = {"model": f"recorded:{rationales}", "temperature": 0.8, "max_tokens": 160, "samples": 3}
+    notes = {"model": f"recorded:{EXAMPLES / 'combinations' / 'notes.jsonl.gz'}", "max_tokens": 128}
+    says = r"teacher.jsonl.gz, which holds no reply that was drawn as they are \(temperature 0\.., max_tokens 256,"
+    with pytest.raises(ConfigError, match=says) as caught:
+        check(tmp_path, teacher=teacher, methods=["std-cot", {"name": name, "analysis": {"max_tokens": 256}}])
+    assert "`methods.1.analysis: {model: …}`" in caught.value.fix
+    check(tmp_path, teacher=teacher, methods=["std-cot", {"name": name, "analysis": notes}])
+    if name == "skintern":
+        without = {"name": name, "km": False, "kp": False}
+        check(tmp_path, teacher=teacher, methods=["std-cot", without])

@@ -13,10 +13,10 @@ of SKIntern and NesyCD, for which MT-CoT is a baseline, use the same targets, th
 SKIntern's fixes α = 0.3, the default here. [?] Which of several kept rationales is *the* one: the first `samples`.
 
 Departures. The explanation task is q → r, a, as in those codes; where the baseline is summed up it is often written
-q → r, without the answer. The tags stand before the question; in both codes they follow it. The
-answer stands in the sentence that all
-methods here end in. The answers learned are the gold ones of all labelled questions, those without a kept rationale
-too; the codes train on the teacher's answers, and on questions with a right rationale alone.
+q → r, which is `explain_answer: false`. The tags stand before the question; in both codes they follow it. The answer
+stands in the sentence that all methods here end in. The answers learned are the gold ones of all labelled questions,
+those without a kept rationale too; the codes train on the teacher's answers, and on questions with a right rationale
+alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from symdistill.curation.completion import final_completion
+from symdistill.curation.completion import final_completion, reasoning_alone
 from symdistill.methods.two_groups import ANSWER, RATIONALE, TwoGroups, TwoGroupsSettings
 from symdistill.prompts import cue
 from symdistill.records import Example, Rationale, TrainingExample
@@ -36,6 +36,8 @@ class MtCotSettings(TwoGroupsSettings):
 
     alpha: float = Field(default=0.3, ge=0, le=1)
     """What the answers weigh; the rationales weigh the rest."""
+    explain_answer: bool = True
+    """Explanations end in their answer (q → r, a). False: they stop before it (q → r)."""
 
 
 class MtCot(TwoGroups):
@@ -52,7 +54,9 @@ class MtCot(TwoGroups):
 
     def about(self, example: Example, rationales: Sequence[Rationale]) -> list[TrainingExample]:
         explain, predict = self.rationale_prompt(example), self.prompt(example)
-        found = [TrainingExample(example.id, explain, final_completion(r), group=RATIONALE) for r in rationales]
+        text_of = final_completion if self.settings.explain_answer else reasoning_alone
+        texts = filter(None, map(text_of, rationales))
+        found = [TrainingExample(example.id, explain, text, group=RATIONALE) for text in texts]
         if example.answer is not None:
             found.append(TrainingExample(example.id, predict, cue(example.answer), group=ANSWER))
         return found

@@ -70,6 +70,10 @@ class RecordedModel:
             if request.key not in self._replies:
                 raise self._missing(request)
 
+    def asked_with(self, sampling: Sampling) -> bool:
+        """Whether it holds any reply that was drawn so."""
+        return any(sampling in counts for counts in self._recorded.values())
+
     async def generate(self, requests: Sequence[Request]) -> Sequence[Completion | CallFailed]:
         """Raises RecordingMissing for a request that was not recorded; the message says what differs."""
         return [self._answer(request) for request in requests]

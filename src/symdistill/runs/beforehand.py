@@ -12,10 +12,13 @@ from symdistill.knowledge.instances import own_items
 from symdistill.methods import METHODS, Method
 from symdistill.methods.nesycd import Nesycd
 from symdistill.methods.skintern import Skintern
+from symdistill.models.recorded import RecordedModel
+from symdistill.models.registry import is_replay, load_teacher
 from symdistill.models.settings import TeacherSettings
 from symdistill.prompts import student_messages
 from symdistill.records import Message, Sampling
 from symdistill.runs.gates import looks_up
+from symdistill.runs.noting import analysis_sampling
 from symdistill.runs.quoting import check_price
 from symdistill.runs.symbols import needs_features
 from symdistill.runs.workspace import base_at
@@ -38,6 +41,7 @@ def check_beforehand(work: Workspace) -> None:
     _check_room(work)
     _check_bases(work)
     _check_given_notes(work)
+    _check_recorded_notes(work)
     for where, teacher in teachers_asked(work).items():
         if teacher.budget_usd is not None:
             check_price(teacher, where)
@@ -207,6 +211,29 @@ def _check_given_notes(work: Workspace) -> None:
                 f"{method.label} trains with the notes about each question, and {path} (`knowledge.path`) has none to "
                 f"show: {held}.",
                 "Name the base of a run on these questions, or leave `knowledge.path` out to have notes written.",
+            )
+
+
+def _check_recorded_notes(work: Workspace) -> None:
+    """What is asked about a student's mistakes or a solution is not known before, but how it is asked is: a recording
+    of nothing else than a teacher's rationales has no reply to it."""
+    if work.config.knowledge.path is not None:
+        return
+    for method in work.involved:
+        if not (isinstance(method, Nesycd) or (isinstance(method, Skintern) and method.kinds)):
+            continue
+        settings, sampling = work.config.analysis_for(method), analysis_sampling(work, method)
+        if not is_replay(settings) or settings.model == "dataset":
+            continue
+        model = load_teacher(settings, work.task.train, to_ask=False)
+        if isinstance(model, RecordedModel) and not model.asked_with(sampling):
+            told = ", ".join(f"{name} {getattr(sampling, name)}" for name in ("temperature", "max_tokens", "seed"))
+            where = f"{work.config.where_of(method)}.analysis"
+            raise ConfigError(
+                f"{method.label} has notes written by {settings.model}, which holds no reply that was drawn as they "
+                f"are ({told}).",
+                f"Name a teacher that can be asked, or a recording of notes, in `{where}: {{model: …}}`; with such a "
+                "recording, its settings too.",
             )
 
 

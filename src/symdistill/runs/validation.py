@@ -70,9 +70,17 @@ def nearest(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
     return f"Known: {', '.join(known)}." if known else ""
 
 
+_BEGINNING = 4
+"""Letters of a word that tell which one was begun."""
+
+
 def closest(name: str, known: Sequence[str]) -> str | None:
-    """The one of `known` that `name` was probably meant to be, whatever its capitals."""
+    """The one of `known` that `name` was probably meant to be, whatever its capitals: the only one that begins with it,
+    else the most similar."""
     by_lower = {k.lower(): k for k in reversed(known)}
+    begun = [k for k in by_lower if k.startswith(name.lower())] if len(name) >= _BEGINNING else []
+    if len(begun) == 1:
+        return by_lower[begun[0]]
     found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None
 
