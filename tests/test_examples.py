@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,47 @@ def test_a_twin_compares_the_same_methods(path: Path, tmp_path: Path) -> None:
     left_out = NOT_IN_SMALL.get(path.stem, set())
     assert left_out <= set(large)
     assert list(small) == [name for name in large if name not in left_out]
+
+
+def stub_of_the_papers_data(place: Path) -> None:
+    """A few rows of each file that examples/paper reads."""
+
+    def rows(name: str, found: list[dict[str, object]]) -> None:
+        (place / name).write_text("".join(json.dumps(row) + "\n" for row in found))
+
+    def question(task: str, number: int, split: str, **more: object) -> dict[str, object]:
+        asked = {"id": f"{task}/{split}/{number}", "task": task, "question": f"Is {number} {split} enough for {task}?"}
+        return {**asked, "answer": "yes", "answer_type": "label", "split": split, **more}
+
+    place.mkdir()
+    parts = [("train", 24), ("test", 4)]
+    rows("bbh.jsonl", [question(t, n, s) for t in ("navigate", "web") for s, count in parts for n in range(count)])
+    tasks = ("csqa", "quarel", "openbookqa")
+    rows("scotd.jsonl", [question(t, n, s) for t in tasks for s, count in parts for n in range(count)])
+    rows("imdb.jsonl", [question("imdb", n, "train") for n in range(24)])
+    pairs = [
+        (question("imdb", n, "test"), question("imdb", n + 9, "test", contrast_of=f"imdb/test/{n}")) for n in (0, 1)
+    ]
+    rows("imdb_contrast.jsonl", [row for pair in pairs for row in pair])
+    shown = [{"question": "Is it?", "rationale": "It is.", "answer": "yes"}]
+    rows("scotd-demonstrations.jsonl", [{**one, "task": task} for one in shown for task in tasks])
+    rows("imdb-demonstrations.jsonl", shown)
+    (place / "wikipedia").mkdir()
+    (place / "wikipedia" / "one.txt").write_text("What is enough for one is not enough for all.")
+    (place / "llmlingua-2-xlm-roberta-large-meetingbank").mkdir()
+
+
+@pytest.mark.parametrize("path", LARGE, ids=lambda p: p.stem)
+def test_a_papers_grid_passes_its_checks_once_the_data_are_there(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub_of_the_papers_data(tmp_path / "data")
+    shutil.copy(path, tmp_path)
+    monkeypatch.setattr("symdistill.students.loading.check_student", lambda settings: settings.model)
+    monkeypatch.setattr("symdistill.models.llmlingua.importlib.util.find_spec", lambda name: name)
+    price = price_grid(check_grid(load_grid(tmp_path / path.name, [], tmp_path / "out")))
+    assert price is not None
+    assert price.planned > 0
 
 
 @pytest.mark.parametrize("name", ["skintern-parts", "skintern-schedules", "skintern-figure4"])
