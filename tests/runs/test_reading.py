@@ -377,3 +377,17 @@ def test_killed_while_the_reranker_learns_it_goes_on_and_ends_the_same(tmp_path:
     fresh = run_all(parse_config(config), tmp_path / "fresh")
     told = json.loads((fresh.directory.reranker("kard") / "reranker.json").read_text())
     assert told["loss"] == pytest.approx(card["loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("reranker", ["none", "bi-encoder"])
+def test_a_corpus_in_another_language_is_told_before_a_teacher_is_asked(
+    tmp_path: Path, tiny: Path, reranker: str
+) -> None:
+    given = settings(tmp_path, tiny)
+    (tmp_path / "corpus.jsonl").write_text(json.dumps({"id": "a", "text": "Киты живут в море у скал."}) + "\n")
+    given["method"]["reranker"] = reranker
+    with pytest.raises(
+        DataError, match=r"`method\.corpus`\) shares a word with any of the first 12 training questions"
+    ):
+        run_all(parse_config(given), tmp_path / "run")
+    assert not list((tmp_path / "run").rglob("rationales.jsonl"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symdistill.content import content_key
-from symdistill.errors import ConfigError, UnusableModel
+from symdistill.errors import ConfigError, DataError, UnusableModel
 from symdistill.evaluation.recall import RecallRow
 from symdistill.evaluation.report_data import RetrievalSummary
 from symdistill.knowledge.corpus import corpus_files
@@ -29,6 +29,9 @@ from symdistill.runs.reranking import ensure_reranker, measure_retrieval, parts_
 
 if TYPE_CHECKING:
     from symdistill.runs.workspace import Workspace
+
+
+_LOOKED_UP = 100
 
 
 def reading_methods(work: Workspace) -> list[Kard]:
@@ -56,10 +59,16 @@ def check_reading(work: Workspace) -> None:
 
 def prepare_reading(work: Workspace, *, write: bool) -> None:
     """Read every corpus to its end, so that nothing is spent before one that cannot be used; with `write` its passages
-    are built on the way. Raises DataError."""
+    are built on the way, and some training questions looked up in them. Raises DataError."""
     for method in reading_methods(work):
         if write:
-            open_passages(work, method)
+            index, asked = open_passages(work, method), work.task.train[:_LOOKED_UP]
+            if asked and not any(index.search(passage_query(question), 1) for question in asked):
+                raise DataError(
+                    f"No passage of {method.settings.corpus} (`{_key(work, method, 'corpus')}`) shares a word with any "
+                    f"of the first {len(asked)} training questions.",
+                    "Give a corpus that is about the questions, in their language.",
+                )
         else:
             corpus, key = method.settings.corpus, _key(work, method, "corpus")
             _check_once(corpus, key, tuple(_as_it_is(file) for file in corpus_files(corpus, key)))

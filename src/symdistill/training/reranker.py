@@ -112,7 +112,7 @@ def train_reranker(
         raise TrainingError(
             f"There is nothing to train the reranker of {label} on: no question and its rationale share words with "
             "several passages.",
-            "Set `reranker: none`, or give a corpus that is about the questions.",
+            "Give a corpus that is about the questions, in their language; or set `reranker: none`, if it is.",
         )
     began = time.monotonic()
     session = _Session(useful, passage, base, interaction, settings, seed)
