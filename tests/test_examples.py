@@ -42,6 +42,13 @@ def test_a_program_says_what_it_does_and_does_nothing(path: Path, tmp_path: Path
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("path", ["quickstart/quickstart.yaml", "sentiment/sentiment.yaml"])
+def test_a_recorded_teacher_that_is_asked_too_says_how_large_it_was(path: str) -> None:
+    config = load_config(EXAMPLES / path)
+    assert config.evaluation.teacher
+    assert config.teacher.parameters == 1.544e9
+
+
 @pytest.mark.parametrize("path", GRIDS, ids=lambda p: p.name)
 def test_every_cell_of_a_grid_is_valid(path: Path, tmp_path: Path) -> None:
     grid = load_grid(path, [], tmp_path / "out")

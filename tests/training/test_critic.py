@@ -98,6 +98,17 @@ def test_plain_texts_and_pairs_may_be_labelled(tmp_path: Path) -> None:
     assert kept > 0.5 > lost
 
 
+def test_probabilities_are_calibrated_on_the_validation_labels(tmp_path: Path) -> None:
+    critic, sides = fit_critic(labels(tmp_path, noise=0.2), CriticSettings())
+    said = critic.probabilities([one.text for one in sides["validation"]])
+    good = np.array([one.good for one in sides["validation"]])
+    logits = np.log(said / (1 - said))
+    assert platt(logits, good) == pytest.approx((1, 0), abs=1e-3), "calibrated once, there is nothing left to correct"
+    held_out = sides["held_out"]
+    far = critic.probabilities([one.text for one in held_out])
+    assert abs(far.mean() - np.mean([one.good for one in held_out])) < 0.15
+
+
 def test_the_threshold_depends_on_validation_labels_alone(tmp_path: Path) -> None:
     known = labels(tmp_path, noise=0.2)
     sides = split_labels(known, CriticSettings())

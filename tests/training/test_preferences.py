@@ -18,6 +18,7 @@ from symdistill.records import Message, TrainingExample
 from symdistill.students.formatting import encode_examples
 from symdistill.students.loading import Student, make_student
 from symdistill.students.settings import LoraSettings
+from symdistill.training import preferences
 from symdistill.training.lessons import (
     Asked,
     Opinion,
@@ -83,6 +84,24 @@ def test_what_is_preferred_becomes_likelier_than_what_is_not(tmp_path: Path, les
     assert result.examples == len(getattr(lesson, "pairs", getattr(lesson, "replies", ())))
     assert [line["step"] for line in lines(tmp_path)] == list(range(1, 7))
     assert all(line["tokens"] > 0 for line in lines(tmp_path))
+
+
+@pytest.mark.parametrize(("good", "balance"), [(4, (1.0, 1.0)), (6, (1.0, 3.0)), (2, (3.0, 1.0))])
+def test_good_and_bad_replies_weigh_alike_in_kto(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: int, balance: tuple[float, float]
+) -> None:
+    """Section 4.2 of KTO (arXiv 2402.01306): the rarer kind is weighed up by how much rarer it is."""
+    said = [Opinion(PROMPTS[0], Said(f"reply number {n}"), n < good) for n in range(8)]
+    seen: dict[str, Any] = {}
+    made = preferences.training_arguments
+
+    def told(*given: Any, **more: Any) -> Any:
+        seen.update(more)
+        return made(*given, **more)
+
+    monkeypatch.setattr(preferences, "training_arguments", told)
+    train(tmp_path, Opinions(said, 0.1), settings={"max_steps": 1})
+    assert (seen["desirable_weight"], seen["undesirable_weight"]) == balance
 
 
 def test_the_saved_student_is_plain_and_the_one_in_memory_is_left_usable(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def gguf_fingerprint(path: Path) -> str:
 
 
 def gguf_parameters(path: Path) -> int | None:
-    """The number of weights in a GGUF file, each counted once; None where its header cannot be read."""
+    """The number of weights in a GGUF file, None where its header cannot be read. A head that is tied to the embedding
+    counts twice where the file holds it by itself, since nothing there says that it is: `teacher.parameters` does."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             reader = _Reader(data)
