@@ -273,11 +273,15 @@ def test_contrast_sets_count_pairs_of_which_both_are_right():
     assert arm.contrast.originals.accuracy == pytest.approx(5 / 6)
     assert arm.contrast.edited.accuracy == pytest.approx(2 / 6)
     assert arm.contrast.pairs.accuracy == pytest.approx(2 / 6)
-    assert contrast_table(result.panels[0])[1][:3] == ["scotd", "greedy", "3"]
+    assert arm.contrast.change.difference == pytest.approx(-3 / 6)
+    assert arm.contrast.change.low < -3 / 6 < arm.contrast.change.high
+    header, line = contrast_table(result.panels[0])
+    assert line[:3] == ["scotd", "greedy", "3"]
+    assert dict(zip(header, line, strict=True))["change"].startswith("−50.0 [")
     assert contrast_table(small().panels[0]) == []
     [row] = csv.DictReader(io.StringIO(grid_csv(result)))
-    shares = [float(row[name]) for name in ("originals", "edited", "both_right")]
-    assert (row["contrast_pairs"], shares) == ("3", pytest.approx([5 / 6, 2 / 6, 2 / 6]))
+    shares = [float(row[name]) for name in ("originals", "edited", "change", "both_right")]
+    assert (row["contrast_pairs"], shares) == ("3", pytest.approx([5 / 6, 2 / 6, -3 / 6, 2 / 6]))
     assert float(row["both_right_low"]) < 2 / 6 < float(row["both_right_high"])
     assert "scotd & greedy & 3 & 83.3 [" in grid_latex(result, "t")
 

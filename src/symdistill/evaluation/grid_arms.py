@@ -11,7 +11,7 @@ import numpy as np
 
 from symdistill.evaluation.evidence import RunEvidence
 from symdistill.evaluation.metrics import TEACHER, MetricRow, describe_decoding
-from symdistill.evaluation.seeds import Luck, Pooled, Verdicts, luck_of, pooled
+from symdistill.evaluation.seeds import Luck, Pooled, SeedDifference, Verdicts, luck_of, pooled, seed_difference
 
 State = Literal["finished", "failed", "missing"]
 
@@ -53,11 +53,16 @@ class CellResult:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """Originals that were edited, edited questions, and pairs of which both are right."""
+    """Originals that were edited, edited questions, and pairs of which both are right.
+
+    `change` is the accuracy on edited questions minus that on their originals, paired. Its interval takes the luck of
+    training for that of two students where it is one's, so with several seeds it errs on the side of caution.
+    """
 
     originals: Pooled
     edited: Pooled
     pairs: Pooled
+    change: SeedDifference
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +223,7 @@ class ArmMaker:
             part.pooled(lambda v: v[:, originals]),
             part.pooled(lambda v: v[:, edited]),
             part.pooled(lambda v: v[:, of_pair] & v[:, edited]),
+            seed_difference(part.verdicts[:, edited], part.verdicts[:, of_pair], part.confidence),
         )
 
     def _domain(self, known: frozenset[str] | None, *, inside: bool) -> Callable[[Verdicts], Verdicts] | None:

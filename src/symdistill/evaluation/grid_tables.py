@@ -19,7 +19,7 @@ from symdistill.evaluation.grid import ArmDifference, GridResult, Panel
 from symdistill.evaluation.grid_arms import Arm
 from symdistill.evaluation.latex import latex_table
 from symdistill.evaluation.metrics import TEACHER
-from symdistill.evaluation.seeds import Pooled
+from symdistill.evaluation.seeds import Pooled, SeedDifference
 from symdistill.evaluation.tables import Table, csv_text, markdown
 
 _DIFFERENCE = ("difference", "difference_low", "difference_high", "p", "p_holm")
@@ -126,12 +126,13 @@ def tasks_table(panel: Panel, result: GridResult) -> Table:
 
 
 def contrast_table(panel: Panel) -> Table:
-    """One line an arm: originals that were edited, edited questions, and pairs of which both are right."""
-    table = [["method", "decoding", "pairs", "originals", "edited", "both right"]]
+    """One line an arm: originals that were edited, edited questions, what the edit changes, and pairs of which both are
+    right."""
+    table = [["method", "decoding", "pairs", "originals", "edited", "change", "both right"]]
     for arm in panel.arms:
         if c := arm.contrast:
-            parts = (c.originals, c.edited, c.pairs)
-            table.append([arm.name, arm.how, str(c.pairs.n), *(_pooled(part) for part in parts)])
+            shares = [_pooled(part) for part in (c.originals, c.edited, c.pairs)]
+            table.append([arm.name, arm.how, str(c.pairs.n), *shares[:2], _found(c.change), shares[2]])
     return table if len(table) > 1 else []
 
 
@@ -221,7 +222,11 @@ def grid_latex(result: GridResult, title: str) -> str:
             ("results", results_table(panel, result), f"{where}. {footnote(panel, result)}"),
             ("domains", domains_table(panel, result), f"{where}: in and out of domain, against {result.baseline}."),
             ("costs", costs_table(panel), f"{where}: what answering and training take."),
-            ("contrast", contrast_table(panel), f"{where}: contrast sets. A pair is right when both questions are."),
+            (
+                "contrast",
+                contrast_table(panel),
+                f"{where}: contrast sets. Change: edited minus original. A pair is right when both questions are.",
+            ),
             ("tasks", tasks_table(panel, result), f"{where}: accuracy by task."),
         ):
             parts += [latex_table(table, caption, f"tab:{kind}-{number}")] if table else []
@@ -249,7 +254,7 @@ def grid_csv(result: GridResult) -> str:
         *("in_domain", "in_domain_low", "in_domain_high", "out_of_domain", "out_of_domain_low", "out_of_domain_high"),
         *(f"{part}_{name}" for part in ("in_domain", "out_of_domain") for name in _DIFFERENCE),
         "contrast_pairs",
-        *(f"{part}{end}" for part in ("originals", "edited", "both_right") for end in ("", "_low", "_high")),
+        *(f"{part}{end}" for part in ("originals", "edited", "change", "both_right") for end in ("", "_low", "_high")),
         *("parse_rate", "prompt_tokens", "generated_tokens", "prompt_flops_paper", "flops", "evaluation_seconds"),
         *("train_seconds", "teacher_tokens", "teacher_usd", "error"),
         *(f"task.{task}" for task in tasks),
@@ -277,6 +282,7 @@ def _csv_line(arm: Arm, panel: Panel, varied: Sequence[str], tasks: Sequence[str
         contrast.pairs.n if contrast else None,
         *(_values(contrast.originals if contrast else None)),
         *(_values(contrast.edited if contrast else None)),
+        *([contrast.change.difference, contrast.change.low, contrast.change.high] if contrast else [None] * 3),
         *(_values(contrast.pairs if contrast else None)),
         *(
             arm.parse_rate,
@@ -327,7 +333,10 @@ def _difference(versus: ArmDifference | None) -> list[str]:
 
 
 def _interval(versus: ArmDifference) -> str:
-    found = versus.found
+    return _found(versus.found)
+
+
+def _found(found: SeedDifference) -> str:
     return f"{points(found.difference)} [{points(found.low)}, {points(found.high)}]"
 
 
