@@ -114,6 +114,8 @@ def test_queries_that_go_wrong(capsys: pytest.CaptureFixture[str], graph: Path, 
     assert (code, "was ended" in err) == (1, True)
     (tmp_path / "q.rq").write_text("ASK { ?s rel:xWant ?o }")
     assert call(capsys, "query", graph, "--file", tmp_path / "q.rq")[1] == "yes\n"
+    code, _, err = call(capsys, "query", graph, "--file", tmp_path / "p.rq")
+    assert (code, f"There is no file {tmp_path / 'p.rq'} (`--file`). Check the path." in plain(err)) == (2, True)
     _, _, err = call(capsys, "query", graph, "SELECT * { ?s ?p ?o }", "--rows", 2)
     assert "2 rows in" in err
     assert "there are more" in err

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from symdistill.errors import DataError
 from symdistill.prompts import Demonstration, question_text
 from symdistill.records import Example
 from symdistill.runs.config import parse_config
@@ -59,3 +60,15 @@ def test_the_teacher_is_not_shown_what_is_judged(tmp_path: Path) -> None:
     assert "7 + 1?" in prompts[True]
     assert not {"3 + 1?", "4 + 1?"} & prompts[True]
     assert {"3 + 1?", "4 + 1?"} <= prompts[False]
+
+
+def test_missing_demonstrations_are_told_with_the_key_and_the_file_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"question": "1?", "answer": "1"}\n' * 3)
+    (tmp_path / "shown.jsonl").write_text("")
+    missing = tmp_path / "shwon.jsonl"
+    teacher = {"model": "openai:x", "demonstrations": str(missing)}
+    config = parse_config({"task": {"path": str(tmp_path / "q.jsonl")}, "teacher": teacher, "method": "std-cot"})
+    with pytest.raises(DataError) as caught:
+        teacher_requests(Workspace(config, RunDirectory(tmp_path / "run")), "openai:x")
+    told = f"There is no file {missing} (`teacher.demonstrations`). Did you mean {tmp_path / 'shown.jsonl'}?"
+    assert str(caught.value) == told

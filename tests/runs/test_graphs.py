@@ -204,8 +204,17 @@ def test_files_of_heads_and_texts(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"id": "p"}\n')
     with pytest.raises(DataError, match="line 1: there is no `text`"):
         read_texts(tmp_path / "t.jsonl")
-    with pytest.raises(DataError, match="Cannot read"):
-        read_heads(tmp_path / "none.txt")
+
+
+def test_a_missing_file_is_told_with_its_key_and_the_one_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "heads.txt").write_text("a\n")
+    for read in (read_heads, read_texts):
+        with pytest.raises(DataError) as caught:
+            read(tmp_path / "haeds.txt", "direct.heads")
+        told = f"There is no file {tmp_path / 'haeds.txt'} (`direct.heads`). Did you mean {tmp_path / 'heads.txt'}?"
+        assert str(caught.value) == told
+    with pytest.raises(DataError, match=r"Cannot read .*: Is a directory\. Name a text file"):
+        read_heads(tmp_path)
 
 
 def test_hostile_replies_are_kept_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

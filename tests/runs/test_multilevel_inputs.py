@@ -84,6 +84,19 @@ def test_rows_that_are_no_pairs(tmp_path: Path, rows: list[Any], said: str) -> N
         read_pairs(write(tmp_path / "pairs.jsonl", rows))
 
 
+@pytest.mark.parametrize("key", ["inputs", "seeds", "demonstrations", "invent"])
+@pytest.mark.parametrize("ending", ["jsonl", "txt"])
+def test_a_missing_file_is_told_with_its_key(tmp_path: Path, key: str, ending: str) -> None:
+    (tmp_path / "openai.yaml").write_text("")
+    missing = tmp_path / f"nope.{ending}"
+    keys: dict[str, Any] = {"inputs": write(tmp_path / "in.jsonl", [{"text": f"Sentence {n}."} for n in range(9)])}
+    keys = {"invent": {"seeds": missing}, "per_round": 3} if key == "invent" else {**keys, key: missing}
+    with pytest.raises(DataError) as caught:
+        read_sources(section(**keys, rounds=1), 0)
+    told = "multilevel.invent.seeds" if key == "invent" else f"multilevel.{key}"
+    assert str(caught.value) == f"There is no file {missing} (`{told}`). Check the path."
+
+
 def test_what_the_teacher_is_shown_is_no_input(tmp_path: Path) -> None:
     path = write(tmp_path / "in.jsonl", [{"text": f"Sentence {n}."} for n in range(7)])
     shown = write(tmp_path / "shown.jsonl", [{"input": "sentence  3.", "output": "Three."}])

@@ -222,6 +222,9 @@ def test_a_missing_file_and_the_one_that_was_meant(tmp_path):
         ("Questions.jsonl.gz", "questions.jsonl", True),
         ("labels.jsonl", "nope.jsonl", False),
         ("neg.jsonl", "missing.jsonl", False),
+        ("openai.yaml", "nope.jsonl", False),
+        ("questions.csv", "qestions.jsonl", False),
+        ("questions.jsonl.gz", "qestions.jsonl", True),
     ],
 )
 def test_a_common_ending_makes_no_two_names_alike(tmp_path, there, asked, meant):
@@ -236,6 +239,15 @@ def test_of_equally_named_files_the_one_of_that_ending_was_meant(tmp_path):
         (tmp_path / f"questions.{ending}").write_text("")
     with pytest.raises(DataError, match=r"Did you mean .*questions\.jsonl\?"):
         load(tmp_path / "questions.json")
+
+
+@pytest.mark.parametrize("key", ["task.path", "task.eval_path"])
+def test_a_missing_file_is_told_with_the_key_that_names_it(tmp_path, key):
+    there = write(tmp_path / "train.jsonl", rows(3))
+    missing = tmp_path / "none.jsonl"
+    with pytest.raises(DataError) as caught:
+        load(missing) if key == "task.path" else load(there, eval_path=missing)
+    assert str(caught.value) == f"There is no file {missing} (`{key}`). Check the path."
 
 
 @pytest.mark.parametrize("folder", [".", "data"])

@@ -48,7 +48,9 @@ def critic(
     store = existing_graph(graph)
     own = load_schema(schema) if schema else store.schema
     triples = list(store.triples())
-    known = read_triple_labels(labels, own) if labels else labels_of_decisions(triples, store.decisions(), own)
+    known = (
+        read_triple_labels(labels, own, "--labels") if labels else labels_of_decisions(triples, store.decisions(), own)
+    )
     asked = StudentSettings(model=student) if student else None
     found = train_critic(known, settings, critic_directory(graph), student=asked, seed=seed)
     typer.echo(critic_text(found.report))

@@ -45,7 +45,7 @@ def generate_triples(
     dry_run: DryRun = False,
 ) -> None:
     """Have the teacher write triples: heads, then tails in each relation; they go into the run's graph."""
-    wanted = Wanted(read_heads(heads) if heads else (), new_heads, tuple(relation or ()), tails, samples)
+    wanted = Wanted(read_heads(heads, "--heads") if heads else (), new_heads, tuple(relation or ()), tails, samples)
     with _work(config, overrides, run_dir, look=dry_run) as work:
         own = schema_of_graph(work, load_schema(schema) if schema else None, wanted.relations)
         if dry_run:
@@ -70,7 +70,7 @@ def extract_triples(
 ) -> None:
     """Have the teacher take triples out of texts, or of the run's rationales; they go into the run's graph."""
     with _work(config, overrides, run_dir, look=dry_run) as work:
-        texts = read_texts(text) if text else rationale_texts(work)
+        texts = read_texts(text, "--text") if text else rationale_texts(work)
         texts = dict(list(texts.items())[:limit])
         own = schema_of_graph(work, load_schema(schema) if schema else None, relation or ())
         if dry_run:

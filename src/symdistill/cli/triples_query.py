@@ -11,13 +11,14 @@ import typer
 
 from symdistill.cli.display import one_line, visible
 from symdistill.cli.triples_options import Memory, Seconds, Source, found_graph
-from symdistill.errors import ConfigError, DataError
+from symdistill.errors import ConfigError
 from symdistill.evaluation.figures import counted
 from symdistill.evaluation.tables import plain_text
 from symdistill.knowledge.bounded import Bounds
 from symdistill.knowledge.triples import read_triples
 from symdistill.knowledge.triples.query import MOST_ROWS, Cell, QueryResult
 from symdistill.knowledge.triples.store import query_contents
+from symdistill.tasks.files import read_text
 
 
 def query(
@@ -39,10 +40,7 @@ def query(
     if (sparql is None) == (file is None):
         raise ConfigError("A query is wanted, once.", "Give it as an argument, or name a file with --file.")
     if file is not None:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"Cannot read the query {file}: {error}.", "Check the file.") from None
+        text = read_text(file, "--file")
     else:
         text = typer.get_text_stream("stdin", encoding="utf-8").read() if sparql == "-" else str(sparql)
     bounds = Bounds(seconds, memory)

@@ -79,8 +79,9 @@ def read_demonstrations(path: Path) -> tuple[Demonstration, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"Cannot read the demonstrations {path}: {error}.", "Check `teacher.demonstrations`."
+            f"Cannot read the demonstrations {path}: {reason}.", "Check `teacher.demonstrations`."
         ) from error
     found = []
     for number, line in enumerate(lines, 1):

@@ -85,7 +85,7 @@ def wanted_of(work: Workspace, schema: Schema) -> Wanted:
     settings = section_of(work)
     for name in settings.relations:
         schema.relation(name, "`direct.relations`")
-    heads = read_heads(settings.heads) if settings.heads else ()
+    heads = read_heads(settings.heads, "direct.heads") if settings.heads else ()
     if not heads and not settings.new_heads:
         raise ConfigError(
             "There is no head to ask about.",
@@ -113,7 +113,7 @@ def labels_of(work: Workspace, schema: Schema, triples: Sequence[Triple], store:
     """The labels of the file, or of the reviewers of the run's graph. Raises DataError where there are none."""
     path = section_of(work).labels
     if path is not None:
-        return read_triple_labels(path, schema)
+        return read_triple_labels(path, schema, "direct.labels")
     found = labels_of_decisions(triples, store.decisions(), schema)
     if not found:
         raise DataError(
@@ -134,7 +134,7 @@ def divided(work: Workspace, labels: Sequence[Labelled], schema: Schema) -> tupl
     if judge is None:
         return list(labels), []
     if judge.labels is not None:
-        return list(labels), read_triple_labels(judge.labels, schema)
+        return list(labels), read_triple_labels(judge.labels, schema, "direct.judge.labels")
     shares = {"critic": 1 - judge.share, "judge": judge.share}
     sides: dict[str, list[Labelled]] = {"critic": [], "judge": []}
     for one in labels:
@@ -154,9 +154,9 @@ def check_labels_of(work: Workspace, schema: Schema) -> str:
     settings = section_of(work)
     if settings.labels is None:
         if settings.judge is not None and settings.judge.labels is not None:
-            read_triple_labels(settings.judge.labels, schema)
+            read_triple_labels(settings.judge.labels, schema, "direct.judge.labels")
         return "labels of reviewers"
-    labels = read_triple_labels(settings.labels, schema)
+    labels = read_triple_labels(settings.labels, schema, "direct.labels")
     own, judges = divided(work, labels, schema)
     split_labels(own, settings.critic, seed=work.config.seed)
     if (apart := judge_settings(settings)) is not None:

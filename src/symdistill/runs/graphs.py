@@ -38,7 +38,7 @@ from symdistill.runs.quoting import Quote
 from symdistill.runs.teaching import quoted, teacher_sampler
 from symdistill.runs.workspace import Workspace
 from symdistill.sampling.store import ResponseStore
-from symdistill.tasks.files import read_rows
+from symdistill.tasks.files import read_rows, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +212,13 @@ def rationale_texts(work: Workspace) -> dict[str, str]:
     return {f"{r.example_id}#{r.sample_index}": r.text for r in read_rationales(path)}
 
 
-def read_texts(path: Path) -> dict[str, str]:
-    """The texts of a file: rows with `text` (and `id`), or the paragraphs of a .txt file. Raises DataError."""
+def read_texts(path: Path, key: str | None = None) -> dict[str, str]:
+    """The texts of a file: rows with `text` (and `id`), or the paragraphs of a .txt file. `key` is the setting or
+    option that names it. Raises DataError."""
     if path.suffix.lower() == ".txt":
-        return {f"paragraph {n}": text for n, text in enumerate(_paragraphs(path), 1)}
+        return {f"paragraph {n}": text for n, text in enumerate(_paragraphs(path, key), 1)}
     found: dict[str, str] = {}
-    for place, row in read_rows(path):
+    for place, row in read_rows(path, key):
         text = row.get("text")
         if not isinstance(text, str):
             raise DataError(f"{place}: there is no `text`.", 'A row looks like {"id": "p1", "text": "…"}.')
@@ -225,20 +226,13 @@ def read_texts(path: Path) -> dict[str, str]:
     return found
 
 
-def read_heads(path: Path) -> tuple[str, ...]:
-    """The heads of a file, one a line. Raises DataError."""
-    return tuple(dict.fromkeys(line.strip() for line in _text(path).splitlines() if line.strip()))
+def read_heads(path: Path, key: str | None = None) -> tuple[str, ...]:
+    """The heads of a file, one a line. `key` is the setting or option that names it. Raises DataError."""
+    return tuple(dict.fromkeys(line.strip() for line in read_text(path, key).splitlines() if line.strip()))
 
 
-def _paragraphs(path: Path) -> list[str]:
-    return [part.strip() for part in _text(path).replace("\r\n", "\n").split("\n\n") if part.strip()]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"Cannot read {path}: {error}.", "Name a UTF-8 text file.") from None
+def _paragraphs(path: Path, key: str | None) -> list[str]:
+    return [part.strip() for part in read_text(path, key).replace("\r\n", "\n").split("\n\n") if part.strip()]
 
 
 def _teacher(work: Workspace, *, to_ask: bool = True) -> LanguageModel:

@@ -18,7 +18,7 @@ from symdistill.curation.words import squeezed
 from symdistill.errors import ConfigError, DataError
 from symdistill.methods.multilevel import Input, InventSettings, MultilevelSettings, check_fresh
 from symdistill.prompts.pairs import listed
-from symdistill.tasks.files import read_rows
+from symdistill.tasks.files import read_rows, read_text
 from symdistill.training.critic_labels import verdict_of
 
 _TEXT_KEYS = ("text", "input", "question")
@@ -69,13 +69,10 @@ def read_sources(settings: MultilevelSettings, seed: int) -> Sources:
     if settings.invent is not None:
         return _to_invent(settings, settings.invent, seed)
     assert settings.inputs is not None
-    seeds = tuple(read_pairs(settings.seeds)) if settings.seeds else ()
-    found = read_inputs(settings.inputs)
-    shown = (
-        tuple((one.text, output) for one, output in read_pairs(settings.demonstrations))
-        if (settings.demonstrations)
-        else ()
-    )
+    seeds = tuple(read_pairs(settings.seeds, "multilevel.seeds")) if settings.seeds else ()
+    found = read_inputs(settings.inputs, "multilevel.inputs")
+    demonstrated = read_pairs(settings.demonstrations, "multilevel.demonstrations") if settings.demonstrations else ()
+    shown = tuple((one.text, output) for one, output in demonstrated)
     taken = {squeezed(text) for text in (*(one.text for one, _ in seeds), *(text for text, _ in shown))}
     inputs: list[Input] = []
     for one in found:
@@ -90,15 +87,19 @@ def read_sources(settings: MultilevelSettings, seed: int) -> Sources:
     return Sources(rounds, tuple(fixed), seeds, shown, repeated=len(found) - len(inputs))
 
 
-def read_inputs(path: Path) -> list[Input]:
+def read_inputs(path: Path, key: str | None = None) -> list[Input]:
     """The inputs of a file: rows with `text`, `input` or `question`, and where there are, `id` and `answer`; or the
-    lines of a .txt file. Raises DataError."""
+    lines of a .txt file. `key` is the setting that names it. Raises DataError."""
     if path.suffix.lower() == ".txt":
-        return [Input(f"line {n}", line.strip()) for n, line in enumerate(_lines(path), 1) if line.strip()]
+        return [
+            Input(f"line {n}", line.strip())
+            for n, line in enumerate(read_text(path, key).splitlines(), 1)
+            if line.strip()
+        ]
     found: list[Input] = []
     ids: dict[str, str] = {}
-    for place, row in read_rows(path):
-        text = next((row[key] for key in _TEXT_KEYS if isinstance(row.get(key), str)), None)
+    for place, row in read_rows(path, key):
+        text = next((row[name] for name in _TEXT_KEYS if isinstance(row.get(name), str)), None)
         if text is None or not text.strip():
             raise DataError(f"{place}: there is no `text`.", 'A row looks like {"id": "s1", "text": "…"}.')
         name = str(row.get("id") or place.rpartition(", ")[2])
@@ -110,11 +111,12 @@ def read_inputs(path: Path) -> list[Input]:
     return found
 
 
-def read_pairs(path: Path) -> list[tuple[Input, str]]:
-    """The pairs of a file: rows with `input` and `output`, and where there is one, `answer`. Raises DataError."""
+def read_pairs(path: Path, key: str | None = None) -> list[tuple[Input, str]]:
+    """The pairs of a file: rows with `input` and `output`, and where there is one, `answer`. `key` is the setting that
+    names it. Raises DataError."""
     found = []
-    for place, row in read_rows(path):
-        text, output = (row.get(key) for key in ("input", "output"))
+    for place, row in read_rows(path, key):
+        text, output = (row.get(name) for name in ("input", "output"))
         if not isinstance(text, str) or not isinstance(output, str) or not text.strip() or not output.strip():
             raise DataError(f"{place}: there is no `input` or no `output`.", 'A row has {"input": "…", "output": "…"}.')
         answer = row.get("answer")
@@ -200,7 +202,7 @@ def _cut(
 
 
 def _invented_from(invent: InventSettings) -> tuple[Input, ...]:
-    texts = {squeezed(one.text): one for one in read_inputs(invent.seeds)}
+    texts = {squeezed(one.text): one for one in read_inputs(invent.seeds, "multilevel.invent.seeds")}
     own = min(invent.own, invent.shown)
     if invent.own >= invent.shown:
         raise ConfigError(
@@ -256,13 +258,6 @@ def _drawn(
         text = listed([own[name] if name in own else given[name] for name in shown])
         inputs.append(Input(f"draw {name}-{at}", text, shown=tuple(shown)))
     return inputs
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"Cannot read {path}: {error}.", "Name a UTF-8 text file.") from None
 
 
 def _rank(seed: int, purpose: str, name: str) -> bytes:

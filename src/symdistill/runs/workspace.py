@@ -24,6 +24,7 @@ from symdistill.runs.gates import makes_notes, source_of
 from symdistill.sampling.store import ResponseStore
 from symdistill.students.settings import Engine
 from symdistill.tasks.decontamination import decontaminate
+from symdistill.tasks.files import no_file
 from symdistill.tasks.loading import Task, load_task
 
 
@@ -94,6 +95,8 @@ class Workspace:
         return self.shown[path]
 
     def _read_shown(self, path: Path) -> tuple[Demonstration, ...]:
+        if not path.exists():
+            raise no_file(path, "teacher.demonstrations")
         found = read_demonstrations(path)
         if not self.config.task.decontaminate:
             return found

@@ -32,8 +32,8 @@ _LIKE = 0.6  # from which two names may be meant for each other
 _SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|test|validation|valid|val|dev)(?:[^a-z]|$)", re.IGNORECASE)
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """Each row of `path` with its place ("data.jsonl, line 3").
+def read_rows(path: Path, key: str | None = None) -> Iterator[tuple[str, Row]]:
+    """Each row of `path` with its place ("data.jsonl, line 3"). `key` is the setting or option that names it.
 
     A folder is a dataset written by Hugging Face's `save_to_disk` (its splits become a `split` column), or holds files
     of the other kinds, whose names say the split.
@@ -45,7 +45,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
     if path.is_dir():
         return _read_folder(path)
     if not path.exists():
-        raise DataError(f"There is no file {path}.", way_to(path, "Check `task.path` and `task.eval_path`."))
+        raise no_file(path, key)
     kind = _kind(path)
     if kind is None:
         raise DataError(
@@ -56,6 +56,23 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
     if kind in (".csv", ".tsv"):
         return _read_csv(path, "," if kind == ".csv" else "\t")
     return _read_json(path, array=kind == ".json")
+
+
+def read_text(path: Path, key: str | None = None) -> str:
+    """The text of a file. `key` is the setting or option that names it. Raises DataError."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise no_file(path, key) from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8.", "Save it as UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"Cannot read {_named(path, key)}: {error.strerror or error}.", "Name a text file.") from error
+
+
+def no_file(path: Path, key: str | None = None) -> DataError:
+    """The error about a file that is not there. `key` is the setting or option that names it."""
+    return DataError(f"There is no file {_named(path, key)}.", way_to(path))
 
 
 def read_hub(name: str) -> Iterator[tuple[str, Row]]:
@@ -87,6 +104,10 @@ def _kind(path: Path) -> str | None:
     return None if kind == ".parquet" and name.endswith(".gz") else kind
 
 
+def _named(path: Path, key: str | None) -> str:
+    return f"{path} (`{key}`)" if key else str(path)
+
+
 def way_to(path: Path, check: str = "Check the path.") -> str:
     """What to do about a file or folder that is not there: make it, or take the one that was meant, else `check`."""
     for script in (path.parent / "data.py", path.parent.parent / "data.py"):  # as examples/ has them
@@ -98,19 +119,34 @@ def way_to(path: Path, check: str = "Check the path.") -> str:
     return check if path.parent.is_dir() else f"There is no folder {path.parent} either. {check}"
 
 
-def file_meant(path: Path, endings: tuple[str, ...] = ("",)) -> Path | None:
+def file_meant(path: Path, endings: tuple[str, ...] | None = None) -> Path | None:
     """The entry of the same folder whose name is most like that of `path`, what stands behind the first dot aside: a
-    common ending makes no two names alike. `endings` are those it may have."""
+    common ending makes no two names alike. `endings` are those it may have; without them it has that of `path`, or its
+    name before the first dot."""
     if not path.parent.is_dir():
         return None
 
     def likeness(name: str) -> tuple[float, float]:
-        stems = (path.name.partition(".")[0].lower(), name.partition(".")[0].lower())
+        stems = (_stem(path.name), _stem(name))
         return SequenceMatcher(None, *stems).ratio(), SequenceMatcher(None, path.name, name).ratio()
 
-    names = sorted(entry.name for entry in path.parent.iterdir() if entry.name.endswith(endings))
+    def possible(name: str) -> bool:
+        if endings is not None:
+            return name.endswith(endings)
+        return _ending(name) == _ending(path.name) or _stem(name) == _stem(path.name)
+
+    names = sorted(entry.name for entry in path.parent.iterdir() if possible(entry.name))
     found = max(names, key=likeness, default=None)
     return path.parent / found if found is not None and likeness(found)[0] >= _LIKE else None
+
+
+def _stem(name: str) -> str:
+    return name.partition(".")[0].lower()
+
+
+def _ending(name: str) -> str:
+    """The ending that says the kind of a file: compressed or not, it is the same kind."""
+    return Path(name.lower().removesuffix(".gz")).suffix
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -113,9 +113,11 @@ def _read(settings: TaskSettings, seed: int, notes: list[str]) -> tuple[str, lis
         raise ConfigError(problem, f"Set one of `task.path`, `task.hub`, `task.name: {PREFIX}NAME`.")
     reader = RowReader(settings.columns)
     source = str(settings.path or settings.hub)
-    rows = read_rows(settings.path) if settings.path else read_hub(settings.hub or "")
+    rows = read_rows(settings.path, "task.path") if settings.path else read_hub(settings.hub or "")
     main = _drafts(rows, reader, source)
-    apart = _drafts(read_rows(settings.eval_path), reader, str(settings.eval_path)) if settings.eval_path else []
+    apart: list[Draft] = []
+    if settings.eval_path:
+        apart = _drafts(read_rows(settings.eval_path, "task.eval_path"), reader, str(settings.eval_path))
     reader.check_mapping(source)
     return source, main, apart
 

@@ -58,14 +58,14 @@ def text_of(triple: Triple, schema: Schema) -> tuple[str, str]:
     return head, sentence
 
 
-def read_labels(path: Path, schema: Schema) -> list[Labelled]:
-    """The labels of a file, each text once.
+def read_labels(path: Path, schema: Schema, key: str | None = None) -> list[Labelled]:
+    """The labels of a file, each text once. `key` is the setting or option that names it.
 
     Raises:
         DataError: a row is none, has a relation that the schema does not know, or contradicts another one.
     """
     found = []
-    for place, row in read_rows(path):
+    for place, row in read_rows(path, key):
         if "head" in row or "relation" in row or "tail" in row:
             found.append(_labelled_triple(row, verdict_of(row.get("label"), place), place, schema))
             continue
@@ -79,14 +79,14 @@ def read_labels(path: Path, schema: Schema) -> list[Labelled]:
     return distinct(found)
 
 
-def read_triple_labels(path: Path, schema: Schema) -> list[Labelled]:
+def read_triple_labels(path: Path, schema: Schema, key: str | None = None) -> list[Labelled]:
     """The labels of a file for a critic that scores triples: each row holds one, so that it learns from what it is
     going to see, and heads can be kept apart.
 
     Raises:
         DataError: as `read_labels`, and where a row is a text.
     """
-    found = read_labels(path, schema)
+    found = read_labels(path, schema, key)
     for one in found:
         if one.triple is None:
             raise DataError(

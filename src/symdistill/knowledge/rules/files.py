@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from symdistill.errors import DataError
-from symdistill.knowledge.rules.lines import json_lines, read_text, write_lines, write_whole
+from symdistill.knowledge.rules.lines import json_lines, write_lines, write_whole
 from symdistill.knowledge.rules.logic import TARGET, Conjunction, Rule, RuleSet, Source, SourceKind
 from symdistill.knowledge.rules.text import literal_text, parse_literal, parse_text, rules_text
+from symdistill.tasks.files import read_text
 
 _FORM = 'A rule looks like {"then": "label = positive", "if": ["praises_acting", "NOT bored"], "unless": []}.'
 _VERSION = 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from symdistill.errors import DataError
-from symdistill.tasks.files import way_to
+from symdistill.tasks.files import read_text
 
 
 def json_lines(path: Path, form: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -30,18 +30,6 @@ def json_lines(path: Path, form: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(row, dict):
             raise DataError(f"{place}: not a JSON object.", form)
         yield place, row
-
-
-def read_text(path: Path) -> str:
-    """A file's text. Raises DataError."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"There is no file {path}.", way_to(path)) from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8.", "Save it as UTF-8.") from None
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror or error}.", "Check the path.") from error
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:

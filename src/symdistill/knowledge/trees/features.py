@@ -16,9 +16,10 @@ from pathlib import Path
 import yaml
 
 from symdistill.errors import DataError
-from symdistill.knowledge.rules.lines import read_text, write_whole
+from symdistill.knowledge.rules.lines import write_whole
 from symdistill.knowledge.rules.logic import DOMAIN, TARGET, is_name
 from symdistill.knowledge.terms import terms
+from symdistill.tasks.files import read_text
 
 _FORM = "A line looks like `praises_acting: Does the review praise the acting?`."
 _MOST_CHARACTERS = 1_000_000

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from symdistill.errors import DataError
-from symdistill.knowledge.rules.lines import read_text, write_whole
+from symdistill.knowledge.rules.lines import write_whole
 from symdistill.knowledge.rules.logic import SUBJECT, TARGET, Literal, Rule, RuleSet, Source, is_name
+from symdistill.tasks.files import read_text
 
 _VERSION = 1
 _DEEPEST = 30
