@@ -319,7 +319,7 @@ def test_what_models_write_cannot_break_the_page(finished: FinishedRun, tmp_path
         ({"judge": {"labels": "texts.jsonl"}}, "line 1 is a text, and the critic of a graph reads triples"),
         ({"heads": "learned.txt", "reference": None}, "None of the 34 heads is held out"),
         ({"heads": "held-out.txt"}, "None of the 6 heads is one that students learn about"),
-        ({"labels": "one-class.jsonl"}, "All 240 labels say `good`"),
+        ({"labels": "one-class.jsonl"}, "one-class.jsonl say `good`"),
         ({"labels": "missing.jsonl"}, "missing.jsonl (`direct.labels`). Check the path."),
         ({"judge": {"labels": "missing.jsonl"}}, "missing.jsonl (`direct.judge.labels`). Check the path."),
         ({"heads": "held-ot.txt"}, "held-ot.txt (`direct.heads`). Did you mean "),

@@ -173,8 +173,8 @@ def test_separable_labels_make_nobody_certain() -> None:
 @pytest.mark.parametrize(
     "lines, said",
     [
-        ([{**r, "label": True} for r in rows(20)], "All 80 labels say `good`"),
-        ([{**r, "label": "reject"} for r in rows(20)], "All 80 labels say `bad`"),
+        ([{**r, "label": True} for r in rows(20)], "All 80 labels of the critic in {file} say `good`"),
+        ([{**r, "label": "reject"} for r in rows(20)], "All 80 labels of the critic in {file} say `bad`"),
         (rows(4), "There are 16 labels, and a critic needs 20"),
         ([*rows(20), {**rows(20)[0], "label": not rows(20)[0]["label"]}], "contradict each other about"),
         ([{**rows(20)[0], "label": "maybe"}], "line 1: `label` is 'maybe'"),
@@ -187,9 +187,10 @@ def test_separable_labels_make_nobody_certain() -> None:
     ],
 )
 def test_labels_that_will_not_do_are_refused(lines: list[dict[str, object]], said: str, tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "l.jsonl", lines)
     with pytest.raises(DataError) as problem:
-        fit_critic(read_labels(write_rows(tmp_path / "l.jsonl", lines), SCHEMA), CriticSettings())
-    assert said in str(problem.value)
+        fit_critic(read_labels(file, SCHEMA), CriticSettings())
+    assert said.replace("{file}", str(file)) in str(problem.value)
     assert problem.value.fix
 
 

@@ -161,8 +161,15 @@ def check_labels(labelled: Sequence[Labelled], name: str = "critic") -> None:
     if good in (0, len(labelled)):
         which = "good" if good else "bad"
         raise DataError(
-            f"All {len(labelled):,} labels say `{which}`: there is nothing to tell apart.", "Label some of the others."
+            f"All {len(labelled):,} labels of the {name} in {_files(labelled)} say `{which}`: there is nothing to tell "
+            "apart.",
+            "Label some of the others.",
         )
+
+
+def _files(labelled: Sequence[Labelled]) -> str:
+    """Where labels stand, in words: a place is a file and its line, or a decision about a triple."""
+    return " and ".join(dict.fromkeys(one.place.rpartition(", ")[0] or "the reviewers' decisions" for one in labelled))
 
 
 def verdict_of(value: Any, place: str) -> bool:
