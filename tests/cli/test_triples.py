@@ -348,7 +348,11 @@ def test_a_critic_learns_from_labels_and_filters_an_export(capsys: pytest.Captur
 @pytest.mark.parametrize(
     "words, said",
     [
-        (("--labels", "none.jsonl"), "There is no file none.jsonl"),
+        (("--labels", "none.jsonl"), "There is no file none.jsonl (`--labels`)"),
+        (
+            ("--features", "word"),
+            "`--features` must be `words`, `student`, `likelihood` or a directory, and word is not",
+        ),
         ((), "There are 0 labels, and a critic needs 20"),
         (("--recall", 0), "`recall` must be a number above 0 and at most 1"),
         (("--threshold", 2), "`threshold` must be a number of at least 0 and at most 1"),

@@ -327,7 +327,13 @@ def test_what_models_write_cannot_break_the_page(finished: FinishedRun, tmp_path
         ({"heads": None}, "There is no head to ask about"),
         ({"reference": "learned.jsonl"}, "has no triple in a wanted relation about a head that students do not"),
         ({"judge": {"share": 0.01}}, "labels, and a judge needs 20"),
-        ({"critic": {"features": "/nowhere"}}, "is not a directory"),
+        (
+            {"critic": {"features": "/nowhere"}},
+            "`direct.critic.features` must be `words`, `student`, `likelihood` or a",
+        ),
+        ({"critic": {"features": "word"}}, "word is not a directory. Did you mean `words`?"),
+        ({"judge": {"features": "likelyhood"}}, "likelyhood is not a directory. Did you mean `likelihood`?"),
+        ({"judge": {"features": "."}}, "`direct.judge.features`: "),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_bought(

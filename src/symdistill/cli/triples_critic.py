@@ -12,7 +12,7 @@ from symdistill.errors import ConfigError
 from symdistill.evaluation.report_critic import critic_text
 from symdistill.knowledge.triples import Triple, load_schema
 from symdistill.knowledge.triples.schema import Schema
-from symdistill.runs.critics import score_triples, train_critic
+from symdistill.runs.critics import check_features, score_triples, train_critic
 from symdistill.runs.validation import validated
 from symdistill.students.settings import StudentSettings
 from symdistill.training.critic import Critic
@@ -45,6 +45,7 @@ def critic(
         raise ConfigError("--student is about --features student or likelihood.", "Leave it out, or add the other.")
     given = {"features": features, "layers": layers, "recall": recall, "threshold": threshold}
     settings = validated(CriticSettings, given)
+    check_features(features, "--features")
     store = existing_graph(graph)
     own = load_schema(schema) if schema else store.schema
     triples = list(store.triples())

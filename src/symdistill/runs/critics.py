@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from symdistill.content import content_key
-from symdistill.errors import DataError
+from symdistill.errors import ConfigError, DataError, UnusableModel
 from symdistill.evaluation.critic_metrics import critic_figures
 from symdistill.knowledge.triples import Schema, Triple
 from symdistill.runs.directory import forget, write_json
+from symdistill.runs.validation import closest
 from symdistill.students.settings import StudentSettings
 from symdistill.training.critic import Critic, fit_critic, threshold_for
-from symdistill.training.critic_features import open_features
+from symdistill.training.critic_features import OF_STUDENTS, WORDS, open_features
 from symdistill.training.critic_labels import Labelled, text_of
 from symdistill.training.settings import CriticSettings
 
@@ -38,6 +39,31 @@ class TrainedCritic:
     report: dict[str, Any]
     again: bool = False
     """Whether it had been trained before."""
+
+
+def check_features(name: str, key: str) -> None:
+    """`key` is the setting or option that names the features.
+
+    Raises:
+        ConfigError: they are none of the known ones, and no encoder that can be used. PrerequisiteError: a package is
+            missing.
+    """
+    known = (WORDS, *OF_STUDENTS)
+    if name in known:
+        return
+    from symdistill.models.encoder import check_encoder
+
+    directory = Path(name).expanduser()
+    if not directory.is_dir():
+        meant = closest(name, known)
+        raise ConfigError(
+            f"`{key}` must be {', '.join(f'`{one}`' for one in known)} or a directory, and {name} is not a directory.",
+            f"Did you mean `{meant}`?" if meant else "Name one of the three, or a sentence-transformers directory.",
+        )
+    try:
+        check_encoder(directory)
+    except UnusableModel as problem:
+        raise ConfigError(f"`{key}`: {problem.message}", problem.fix) from problem
 
 
 def train_critic(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from symdistill.content import content_key, file_sha256
@@ -18,6 +17,7 @@ from symdistill.evaluation.report_direct import direct_text, write_direct_report
 from symdistill.evaluation.settings import EvaluationSettings
 from symdistill.knowledge.triples import Schema, Triple, canonical_hash
 from symdistill.models.settings import TeacherSettings
+from symdistill.runs.critics import check_features
 from symdistill.runs.direct_graph import (
     Graph,
     check_labels_of,
@@ -35,7 +35,6 @@ from symdistill.runs.graphs import generate, graph_of, price_generation
 from symdistill.runs.manifest import family_manifest, paid_sentence
 from symdistill.runs.quoting import Quote
 from symdistill.runs.workspace import Workspace
-from symdistill.training.critic_features import OF_STUDENTS, WORDS
 
 _CASES = 30
 _NOT_ASKED = ("samples", "demonstrations", "show_answer", "instruction", "logprobs")
@@ -140,17 +139,16 @@ def _check_sides(work: Workspace, heads: Sequence[str], reference: Sequence[Trip
 
 
 def _check_models(work: Workspace) -> None:
-    """Raises PrerequisiteError or UnusableModel where a model or a package is missing."""
-    from symdistill.models.encoder import check_encoder
+    """Raises ConfigError, PrerequisiteError or UnusableModel where a model or a package is missing."""
     from symdistill.students.loading import check_student
     from symdistill.training.critic import check_installed
 
     settings = section_of(work)
     check_student(work.config.student)
     check_installed()
-    for name in (settings.critic.features, settings.judge.features if settings.judge else WORDS):
-        if name not in (WORDS, *OF_STUDENTS):
-            check_encoder(Path(name))
+    check_features(settings.critic.features, "direct.critic.features")
+    if settings.judge is not None:
+        check_features(settings.judge.features, "direct.judge.features")
 
 
 def _inputs(work: Workspace, schema: Schema, graph: Graph) -> dict[str, str]:
