@@ -200,13 +200,17 @@ def test_an_edit_and_what_a_student_makes_of_it(
     assert "has no rule 'r_none' that decides." in err
 
 
-def test_rules_about_relations_are_measured_on_a_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["python", "clingo"])
+def test_rules_about_relations_are_measured_on_a_graph(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, engine: str
+) -> None:
+    if engine == "clingo":
+        pytest.importorskip("clingo")
     (tmp_path / "own.rules").write_text("IF xNeed(X, Y) AND xWant(Y, Z) THEN xWant(X, Z)\n")
     rows = [("go", "xNeed", "money"), ("buy", "xNeed", "money"), ("money", "xWant", "work"), ("go", "xWant", "work")]
     (tmp_path / "kg.tsv").write_text("".join("\t".join(row) + "\n" for row in [("head", "relation", "tail"), *rows]))
-    code, out, _ = call(
-        capsys, "rules", "measure", tmp_path / "own.rules", tmp_path / "kg.tsv", "-o", tmp_path / "m.jsonl"
-    )
+    words = ("rules", "measure", tmp_path / "own.rules", tmp_path / "kg.tsv", "--engine", engine)
+    code, out, _ = call(capsys, *words, "--seconds", 60, "-o", tmp_path / "m.jsonl")
     assert code == 0
     assert out.splitlines() == [
         "IF xNeed(X, Y) AND xWant(Y, Z) THEN xWant(X, Z)  # right in 1 of 2",

@@ -22,7 +22,7 @@ from symdistill.evaluation.interpretability import (
 )
 from symdistill.knowledge.base import KnowledgeBase
 from symdistill.knowledge.bounded import Bounds
-from symdistill.knowledge.rules.asp_program import decide_by_clingo, to_asp
+from symdistill.knowledge.rules.asp_program import decide_by_clingo, measured_by_clingo, to_asp
 from symdistill.knowledge.rules.decisions import decide, explained, measured, measured_on_facts
 from symdistill.knowledge.rules.files import read_rules, write_rules
 from symdistill.knowledge.rules.graphs import facts_of_triples
@@ -46,6 +46,8 @@ app = typer.Typer(help="Learn, propose, simplify, evaluate and export rules.", n
 RulesFile = Annotated[Path, typer.Argument(help="Rules: a .jsonl file, or text.", show_default=False)]
 TableFile = Annotated[Path, typer.Argument(help="A table of answers, or a run directory.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write: .jsonl keeps everything, text is for people.")]
+Engine = Annotated[Literal["python", "clingo"], typer.Option(help="Who works out what follows.")]
+ClingoSeconds = Annotated[float, typer.Option(help="What clingo may take.", min=0.1)]
 SeedOption = Annotated[int, typer.Option(help="The seed.")]
 
 
@@ -130,8 +132,8 @@ def evaluate(
         Path | None, typer.Option(help="Answers of the explained model: a predictions.jsonl, or id and label.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="Whose answers, where the file holds several methods'.")] = None,
-    engine: Annotated[Literal["python", "clingo"], typer.Option(help="Who works out what follows.")] = "python",
-    seconds: Annotated[float, typer.Option(help="What clingo may take.", min=0.1)] = 30.0,
+    engine: Engine = "python",
+    seconds: ClingoSeconds = 30.0,
     seed: SeedOption = 0,
 ) -> None:
     """Accuracy, fidelity and completeness on a table, the size, and a control with shuffled decisions."""
@@ -157,10 +159,16 @@ def measure(
     rules: RulesFile,
     triples: Annotated[Path, typer.Argument(help="Triples: .tsv, .jsonl, .nq, .ttl or .jsonld.", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the measured rules.")] = None,
+    engine: Engine = "python",
+    seconds: ClingoSeconds = 30.0,
 ) -> None:
     """How often rules about relations are right, going by a knowledge graph that is taken for complete."""
     facts = facts_of_triples(read_triples(triples).triples)
-    found = measured_on_facts(read_rules(rules), facts)
+    given = read_rules(rules)
+    if engine == "clingo":
+        found = measured_by_clingo(given, facts, bounds=Bounds(seconds=seconds))
+    else:
+        found = measured_on_facts(given, facts)
     if out is not None:
         write_rules(out, found)
     _show(found)

@@ -12,10 +12,11 @@ from symdistill.knowledge.bounded import Bounds as TimeBounds
 from symdistill.knowledge.rules.asp_program import (
     consequences_by_clingo,
     decide_by_clingo,
+    measured_by_clingo,
     spelled_out,
     to_asp,
 )
-from symdistill.knowledge.rules.decisions import decide
+from symdistill.knowledge.rules.decisions import decide, measured_on_facts
 from symdistill.knowledge.rules.inference import Bounds, FactBase
 from symdistill.knowledge.rules.logic import Fact, RuleSet
 from symdistill.knowledge.rules.text import parse_text
@@ -116,6 +117,28 @@ def test_clingo_finds_the_same(rules: RuleSet, facts: list[Fact]) -> None:
     base.derive(rules)
     assert consequences_by_clingo(rules, facts) == set(base)
     assert decide_by_clingo(rules, facts, INPUTS) == decide(rules, facts, INPUTS)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rule_sets(), fact_sets())
+def test_clingo_measures_the_same(rules: RuleSet, facts: list[Fact]) -> None:
+    pytest.importorskip("clingo")
+    assert measured_by_clingo(rules, facts) == measured_on_facts(rules, facts)
+
+
+def test_clingo_measures_rules_between_and_exceptions_as_python_does() -> None:
+    pytest.importorskip("clingo")
+    rules = parse_text(
+        "IF r(X, Y) AND r(Y, Z) THEN way(X, Z)\n"
+        "IF way(X, Y) THEN r(X, Y) UNLESS bad(Y)\n"
+        "IF r(X, Y) AND NOT bad THEN r(Y, X)\n"
+    )
+    links = [("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("d", "c"), ("100%\n", "a"), ("a", "100%\n")]
+    facts: list[Fact] = [*(("r", link) for link in links), ("bad", ("d",))]
+    found = measured_by_clingo(rules, facts)
+    assert found == measured_on_facts(rules, facts)
+    assert found.rules[0] == rules.rules[0], "of what nothing is known, nothing is measured"
+    assert all(rule.support > rule.correct > 0 for rule in found.rules[1:])
 
 
 HOSTILE = [

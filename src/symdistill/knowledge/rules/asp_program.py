@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from symdistill.knowledge.asp import Atom, asp_string, solve
 from symdistill.knowledge.bounded import Bounds
@@ -29,6 +30,7 @@ from symdistill.knowledge.rules.text import rule_text
 
 _UNSAFE = re.compile("[%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _FIRES = "fires_"
+_CASE = "case_"
 
 
 def spelled_out(text: str) -> str:
@@ -95,6 +97,35 @@ def consequences_by_clingo(rules: RuleSet, facts: Iterable[Fact], *, bounds: Bou
     return frozenset((name, tuple(constants[str(term)] for term in terms)) for name, terms in atoms)
 
 
+def measured_by_clingo(rules: RuleSet, facts: Iterable[Fact], *, bounds: Bounds | None = None) -> RuleSet:
+    """What `decisions.measured_on_facts` gives, worked out by clingo. Raises as `decide_by_clingo`."""
+    given = list(dict.fromkeys(facts))
+    predicates = {predicate for predicate, _ in given}
+    constants = {spelled_out(constant): constant for constant in _constants(rules, given)}
+    # A measured rule says what its cases are, under a name of our own, and so adds nothing to what is known.
+    between = rules.with_rules(rule for rule in rules.rules if rule.head.predicate not in predicates)
+    measured = [rule for rule in rules.rules if rule.head.predicate in predicates]
+    lines = [*_defined(rules), to_asp(between, given), "#show."]
+    for number, rule in enumerate(measured, len(rules.rules)):
+        lines += [*_clauses(rule, number, _case(rule, number)), f"#show {_CASE}{number}_/{len(rule.head.terms)}."]
+    cases: defaultdict[str, list[Fact]] = defaultdict(list)
+    heads = {f"{_CASE}{number}_": rule for number, rule in enumerate(measured, len(rules.rules))}
+    for name, terms in _answer("\n".join(lines) + "\n", bounds):
+        rule = heads[name]
+        cases[rule.id].append((rule.head.predicate, tuple(constants[str(term)] for term in terms)))
+    known = set(given)
+    return rules.with_rules(
+        replace(rule, support=len(cases[rule.id]), correct=sum(case in known for case in cases[rule.id]))
+        if rule.head.predicate in predicates
+        else rule
+        for rule in rules.rules
+    )
+
+
+def _case(rule: Rule, number: int) -> str:
+    return _atom(f"{_CASE}{number}_", rule.head.terms)
+
+
 def _answer(program: str, bounds: Bounds | None) -> tuple[Atom, ...]:
     """The one answer of a stratified program."""
     solved = solve(program, bounds=bounds, what="The program of the rules")
@@ -118,13 +149,13 @@ def _defined(rules: RuleSet) -> list[str]:
     return [f"#defined {name}/{size}." for name, size in sorted((sizes | {DOMAIN: 1, _FIRES: 3}).items())]
 
 
-def _clauses(rule: Rule, rank: int) -> list[str]:
-    """The rule, and before it what its exceptions mean."""
+def _clauses(rule: Rule, rank: int, head: str | None = None) -> list[str]:
+    """The rule, with another head where one is given, and before it what its exceptions mean."""
     lines = [
         f"{_exception(rule, rank, number)} :- {_joined((*rule.premises, *exception))}."
         for number, exception in enumerate(rule.exceptions)
     ]
-    return lines + _clause(_atom(rule.head.predicate, rule.head.terms), rule, rank)
+    return lines + _clause(head or _atom(rule.head.predicate, rule.head.terms), rule, rank)
 
 
 def _clause(head: str, rule: Rule, rank: int) -> list[str]:

@@ -207,7 +207,7 @@ class FactBase:
         return DataError(
             f"More than {bound:,} {what}{rule}.",
             "Join the rule's conditions by a variable they share or take some out, use fewer facts, or let clingo do "
-            "it within limits of its own (`rules evaluate --engine clingo`).",
+            "it within limits of its own (`rules evaluate` and `rules measure` take `--engine clingo`).",
         )
 
 
