@@ -97,6 +97,17 @@ def test_a_trained_critic_selects(tmp_path: Path, tiny: Path) -> None:
     assert second["dropped"]["critic"] == second["generated"]
 
 
+@pytest.mark.parametrize("there", ["people.jsonl", "rounds.jsonl"])
+def test_a_file_that_may_have_been_meant_by_missing_labels_is_told(tmp_path: Path, tiny: Path, there: str) -> None:
+    (tmp_path / there).write_text("")
+    missing = tmp_path / "poeple.jsonl"
+    section = {"audit": {"by": "labels", "labels": str(missing), "fraction": 0.25}, "rounds": 1}
+    with students(improving):
+        line = check_family(Workspace(parse_config(sums(tmp_path, tiny, multilevel=section)), RunDirectory(tmp_path)))
+    meant = f" (did you mean {tmp_path / there}?)" if there == "people.jsonl" else ""
+    assert line.endswith(f"   no labels yet at {missing}{meant}")
+
+
 def test_people_s_labels_are_taken_up_when_they_come(tmp_path: Path, tiny: Path) -> None:
     labels = tmp_path / "labels.jsonl"
     section = {"audit": {"by": "labels", "labels": str(labels), "fraction": 0.25}, "rounds": 1}

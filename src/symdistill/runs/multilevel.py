@@ -61,6 +61,7 @@ from symdistill.runs.quoting import Quote, summed
 from symdistill.runs.reinforcing import asking, put_student
 from symdistill.runs.teaching import quoted, teacher_sampler
 from symdistill.runs.workspace import Workspace
+from symdistill.tasks.files import file_meant
 
 _NO_MEANING = ("demonstrations", "show_answer", "logprobs")
 
@@ -105,8 +106,16 @@ def check_multilevel(work: Workspace) -> str:
         )
     check_student(work.config.student)
     _check_lengths(work, settings, sources)
+    return sources.line + _labels_to_come(settings)
+
+
+def _labels_to_come(settings: MultilevelSettings) -> str:
+    """That people have not labelled anything yet, and the file that may have been meant; "" where there are labels."""
     labels = settings.audit.labels if settings.audit else None
-    return f"{sources.line}   no labels yet at {labels}" if labels and not labels.exists() else sources.line
+    if labels is None or labels.exists():
+        return ""
+    meant = file_meant(labels)
+    return f"   no labels yet at {labels}" + (f" (did you mean {meant}?)" if meant else "")
 
 
 def price_multilevel(work: Workspace) -> Quote | None:
