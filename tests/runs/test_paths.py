@@ -232,9 +232,8 @@ def test_a_path_that_is_nowhere_is_named_as_written_with_the_nearest(
     Path(config).write_text("task: {path: qestions.jsonl}\nteacher: {model: dataset}\nmethod: std-cot\n")
     with pytest.raises(DataError) as caught:
         sample(Path(config), Path("run"))
-    assert (
-        str(caught.value) == f"There is no file {folder / 'qestions.jsonl'}. Did you mean {folder / 'questions.jsonl'}?"
-    )
+    meant = f"Did you mean {folder / 'questions.jsonl'}?"
+    assert str(caught.value) == f"There is no file {folder / 'qestions.jsonl'} (`task.path`). {meant}"
 
 
 def test_a_path_of_which_not_even_the_folder_is_there_is_looked_for_beside_the_configuration(
