@@ -72,6 +72,26 @@ def test_a_rejected_triple_is_invalidated_by_its_review(store: ox.Store) -> None
     assert len(rows(store, "SELECT ?r { ?r sd:verdict ?v }")) == 2, "decisions on other triples are left out"
 
 
+REVERSALS = {
+    "all took it back": (("ann reject", "bob reject", "ann accept", "bob accept"), []),
+    "one took it back": (("ann reject", "bob reject", "ann accept"), []),
+    "one is not sure any more": (("ann reject", "bob reject", "ann unsure"), ["review:2"]),
+    "rejected in the end": (("ann reject", "ann accept", "ann reject", "bob reject"), ["review:3", "review:4"]),
+}
+
+
+@pytest.mark.parametrize("case", REVERSALS)
+def test_only_what_stands_as_rejected_is_invalidated_by_the_last_decision_of_each(tmp_path: Path, case: str) -> None:
+    made, expected = REVERSALS[case]
+    decisions = [Decision(TRIPLES[0].id, verdict, who) for who, verdict in (one.split() for one in made)]  # type: ignore[arg-type]
+    write_provenance(tmp_path / "p.nq", TRIPLES, BATCHES, decisions)
+    store = ox.Store()
+    store.load(path=tmp_path / "p.nq", format=ox.RdfFormat.N_QUADS)
+    found = rows(store, "SELECT ?r { ?t prov:wasInvalidatedBy ?r }")
+    assert [review.removeprefix("urn:symdistill:") for (review,) in found] == expected
+    assert len(rows(store, "SELECT ?r { ?r sd:verdict ?v }")) == len(decisions), "every decision is written down"
+
+
 def test_names_stay_names(store: ox.Store) -> None:
     assert not rows(store, "SELECT ?o { <urn:evil> ?p ?o }")
     (person, *_) = rows(store, 'SELECT ?p { ?r sd:verdict "accept" ; prov:wasAssociatedWith ?p }')[0]

@@ -5,7 +5,7 @@
                  prov:wasInformedBy run:… ; prov:endedAtTime "…"^^xsd:dateTime .
 
 A whole export (`provenance`) also says of every triple which batch and source it comes from, and of every decision who
-made it when; a triple that was rejected is `prov:wasInvalidatedBy` that decision.
+made it when; a triple that stands as rejected is `prov:wasInvalidatedBy` the last decision of each who rejects it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from symdistill.knowledge.triples.normalise import local_name, text_of_name
 from symdistill.knowledge.triples.oxigraph import ox
 from symdistill.knowledge.triples.rdf import BASE, DERIVED, PREFIXES, PROV, TYPE, XSD, Term, iri, statement
 from symdistill.knowledge.triples.records import Batch, Origin, Triple
-from symdistill.knowledge.triples.review import Decision
+from symdistill.knowledge.triples.review import Decision, latest, standings
 
 ENTITY, ACTIVITY, SOFTWARE, PERSON, PLAN = (
     ox.NamedNode(PROV + name) for name in ("Entity", "Activity", "SoftwareAgent", "Person", "Plan")
@@ -102,14 +102,20 @@ def provenance(
             yield ox.Triple(about, GENERATED, iri("activity", triple.batch))
         if triple.source:
             yield ox.Triple(about, DERIVED, iri("source", triple.source))
-    for number, decision in enumerate(decisions, 1):
+    made = list(decisions)
+    standing, last = standings(made), latest(made)
+    for number, decision in enumerate(made, 1):
         if decision.triple in ids:
             yield from _decision(decision, number)
+            # A reject that its reviewer took back, or that others dispute, invalidates nothing.
+            current = last[decision.triple][decision.reviewer] is decision
+            if current and decision.verdict == "reject" and standing[decision.triple] == "rejected":
+                yield ox.Triple(iri("triple", decision.triple), INVALIDATED, _review(number))
 
 
 def _decision(decision: Decision, number: int) -> Iterator[ox.Triple]:
     about = iri("triple", decision.triple)
-    review, person = _resource("review", str(number)), _resource("person", decision.reviewer)
+    review, person = _review(number), _resource("person", decision.reviewer)
     yield ox.Triple(review, TYPE, ACTIVITY)
     yield ox.Triple(review, USED, about)
     yield ox.Triple(review, ASSOCIATED, person)
@@ -120,8 +126,10 @@ def _decision(decision: Decision, number: int) -> Iterator[ox.Triple]:
         yield ox.Triple(review, ENDED, ox.Literal(decision.at, datatype=_TIME))
     if decision.note:
         yield ox.Triple(review, NOTE, ox.Literal(decision.note))
-    if decision.verdict == "reject":
-        yield ox.Triple(about, INVALIDATED, review)
+
+
+def _review(number: int) -> ox.NamedNode:
+    return _resource("review", str(number))
 
 
 def _resource(kind: str, name: str) -> ox.NamedNode:
