@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from symdistill.errors import DataError
 from symdistill.knowledge.triples import Batch, Triple, canonical_hash, read_triples, write_triples
 from symdistill.knowledge.triples.exchange import ENDINGS
+from symdistill.knowledge.triples.store import TripleStore
 
 HOSTILE = (
     'x" . <urn:evil> <urn:p> "owned',
@@ -58,6 +60,27 @@ def test_a_round_trip_keeps_the_hash(tmp_path: Path, ending: str, triples: list[
     assert len(found.triples) == len(distinct)
     if not ending.startswith(".tsv"):
         assert sorted(found.batches, key=lambda b: b.id) == sorted(BATCHES, key=lambda b: b.id)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_triple_with_two_sources_is_written_twice_as_lines_and_once_as_rdf(tmp_path: Path, ending: str) -> None:
+    one = Triple("a", "r", "b", 0.2, "x", "r1")
+    given = [one, Triple("c", "r", "d", 0.5, "x"), replace(one, confidence=0.9, source="r2"), replace(one, batch="y")]
+    merged = [replace(one, confidence=0.9), *given[1:2], given[3]]
+    expected = given if ending in (".jsonl", ".tsv") else merged
+    assert write_triples(tmp_path / f"t{ending}", given, [Batch("x", "hand")]) == len(expected)
+    found = read_triples(tmp_path / f"t{ending}").triples
+    assert len(found) == len(expected)
+    assert canonical_hash(found) == canonical_hash(expected)
+
+
+def test_rdf_and_a_graph_agree_about_a_triple_that_comes_again(tmp_path: Path) -> None:
+    one = Triple("PersonX sings", "xWant", "to rest", 0.9, "x", "r1")
+    given = [one, replace(one, confidence=0.2, source="r2"), replace(one, confidence=None, source="r3")]
+    write_triples(tmp_path / "t.nq", given)
+    store = TripleStore(tmp_path / "kg")
+    store.add(given, [Batch("x", "hand")])
+    assert list(read_triples(tmp_path / "t.nq").triples) == list(store.triples()) == [replace(one, confidence=0.2)]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -12,7 +12,8 @@ A JSON row is `{"head": …, "relation": …, "tail": …, "confidence": …, "b
 known; `subject`, `predicate` and `object` will do as well, and `tails` may hold several tails. A row
 `{"provenance": {"id": …, "origin": …}}` describes a batch. In TSV a tab, a line break and a backslash inside a text are
 escaped with a backslash. Reading gives back what was written, whatever the texts hold: `records.canonical_hash` is the
-same after a round trip through each format.
+same after a round trip through each format. RDF has one statement for a triple of a batch, so there a triple that comes
+again is written once (`records.each_once`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import IO, Any, get_args
 from symdistill.curation.files import lines_written
 from symdistill.errors import DataError
 from symdistill.knowledge.triples.normalise import says_nothing
-from symdistill.knowledge.triples.records import Batch, Origin, Triple, checked
+from symdistill.knowledge.triples.records import Batch, Origin, Triple, checked, each_once
 from symdistill.knowledge.triples.review import Decision
 from symdistill.tasks.files import read_rows, way_to
 
@@ -81,7 +82,7 @@ def read_triples(path: Path) -> Contents:
 
 
 def write_triples(path: Path, triples: Iterable[Triple], batches: Iterable[Batch] = ()) -> int:
-    """Write triples to a file, whole or not at all, and return how many.
+    """Write triples to a file, whole or not at all, and return how many; in RDF a triple that comes again counts once.
 
     Raises:
         DataError: the format is unknown, or the file cannot be written; what was there before is untouched.
@@ -89,10 +90,11 @@ def write_triples(path: Path, triples: Iterable[Triple], batches: Iterable[Batch
     """
     kind = _known_ending(path)
     count = 0
+    given = each_once(triples) if kind in _RDF else triples
 
     def counted() -> Iterator[Triple]:
         nonlocal count
-        for triple in triples:
+        for triple in given:
             count += 1
             yield triple
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from symdistill.content import canonical_json, content_key
@@ -90,6 +90,16 @@ def checked(triple: Triple, place: str = "") -> Triple:
     if confidence is not None and not (math.isfinite(confidence) and 0 <= confidence <= 1):
         raise DataError(f"{at}a confidence of {confidence} is not between 0 and 1.", "Correct it, or leave it out.")
     return triple
+
+
+def each_once(triples: Iterable[Triple]) -> list[Triple]:
+    """Each triple once, by its id: with the source it came with first, and the confidence that was said last."""
+    found: dict[str, Triple] = {}
+    for triple in triples:
+        first = found.setdefault(triple.id, triple)
+        if triple.confidence is not None and triple.confidence != first.confidence:
+            found[triple.id] = replace(first, confidence=triple.confidence)
+    return list(found.values())
 
 
 def canonical_hash(triples: Iterable[Triple]) -> str:

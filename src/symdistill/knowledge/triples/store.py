@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from symdistill.errors import DataError, StoreError
 from symdistill.knowledge.bounded import Bounds
 from symdistill.knowledge.triples.exchange import Contents, write_triples
 from symdistill.knowledge.triples.query import MOST_ROWS, QueryResult, ask
-from symdistill.knowledge.triples.records import Batch, Triple, checked
+from symdistill.knowledge.triples.records import Batch, Triple, checked, each_once
 from symdistill.knowledge.triples.review import Decision, append_decisions, read_decisions
 from symdistill.knowledge.triples.schema import Schema, load_schema
 
@@ -154,18 +154,14 @@ class TripleStore:
         from symdistill.knowledge.triples import prov, rdf
         from symdistill.knowledge.triples.oxigraph import ox
 
-        distinct: dict[str, Triple] = {}
-        for triple in given:
-            first = distinct.setdefault(triple.id, triple)
-            if triple.confidence is not None and triple.confidence != first.confidence:
-                distinct[triple.id] = replace(first, confidence=triple.confidence)
+        distinct = each_once(given)
         quads = [quad for batch in described for quad in prov.batch_quads(batch)]
         if not self._graph.exists():
             part = self.path / "graph.part"
             shutil.rmtree(part, ignore_errors=True)
             store = ox.Store(str(part))
             store.bulk_extend(quads)
-            store.bulk_extend(quad for triple in distinct.values() for quad in rdf.quads_of(triple))
+            store.bulk_extend(quad for triple in distinct for quad in rdf.quads_of(triple))
             store.flush()
             del store
             part.replace(self._graph)
@@ -173,7 +169,7 @@ class TripleStore:
         store = ox.Store(str(self._graph))
         store.extend(quads)
         new = rescored = 0
-        rest = iter(distinct.values())
+        rest = iter(distinct)
         while chunk := list(islice(rest, _CHUNK)):
             old: list[ox.Quad] = []
             fresh: list[ox.Quad] = []
