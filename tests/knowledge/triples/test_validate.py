@@ -97,6 +97,33 @@ def test_conflicts_are_found_and_the_surer_side_is_kept(case: str) -> None:
     assert found.proven
 
 
+@pytest.mark.parametrize("sure, less", [(0.9004, 0.9), (0.900000002, 0.900000001)])
+def test_of_two_that_are_nearly_as_sure_the_surer_one_is_kept(sure: float, less: float) -> None:
+    for number in range(10):
+        for first, second in ((sure, less), (less, sure)):
+            given_triples = triples(
+                (f"Ann {number}", "bornIn", "Rome", first), (f"Ann {number}", "bornIn", "Oslo", second)
+            )
+            found = validate(given_triples, SCHEMA, near=None)
+            assert found.consistent == {t.id for t in given_triples if t.confidence == sure}
+            assert found.proven
+
+
+def test_many_sure_triples_in_one_group_of_conflicts_add_up_to_most() -> None:
+    drawn = random.Random(3)
+    schema = parse_schema(
+        "name: pairs\nrelations: {with: {symmetric: true, functional: true, verbalise: '{head} is with {tail}'}}"
+    )
+    path = [Triple(f"n{n}", "with", f"n{n + 1}", round(drawn.uniform(0.9996, 1), 9)) for n in range(40)]
+    found = validate(path, schema, near=None)
+    before = best = 0.0  # along the path no two neighbours can both be kept
+    for triple in path:
+        before, best = best, max(best, before + (triple.confidence or 0))
+    assert found.consistent is not None
+    assert found.proven
+    assert sum(t.confidence or 0 for t in path if t.id in found.consistent) == pytest.approx(best, abs=4e-6)
+
+
 @pytest.mark.parametrize(
     "rows",
     [

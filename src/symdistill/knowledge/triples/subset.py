@@ -4,10 +4,14 @@ What people accepted goes before all confidences: only other accepted triples ca
 
 Groups that share triples are worked out together (`consistent.lp`), small parts first. Where time runs out, a part
 keeps the best that was found for it, or what goes by confidence alone, whichever is more.
+
+clingo adds up whole numbers of 32 bits, so confidences are rounded: to 9 decimals where a part has two triples, to 8 up
+to 21, to 7 up to 214, and so on. Sums that differ by no more than was rounded off may take each other's place.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -18,6 +22,10 @@ from symdistill.knowledge.triples.records import Triple
 
 _NOT_SAID = 0.5
 """The confidence of a triple that has none, when confidences are added up."""
+_FINEST = 10**9
+"""Steps between 0 and 1 at most."""
+_LARGEST_SUM = 2**31 - 1
+"""clingo adds up in 32 bits."""
 
 
 def left_out(
@@ -76,7 +84,8 @@ def _subset_programme(
 ) -> str:
     keys = sorted({claim.key for name in part for claim in groups[name]})
     places = {key: number for number, key in enumerate(keys)}
-    facts = [f"weight({places[key]},{weight(triples[key])})." for key in keys]
+    steps = _steps(len(keys))
+    facts = [f"weight({places[key]},{max(1, round(steps * worth(triples[key])))})." for key in keys]
     facts += [f"accepted({places[key]})." for key in keys if key in accepted]
     for number, name in enumerate(part):
         values = {value: at for at, value in enumerate(dict.fromkeys(claim.value for claim in groups[name]))}
@@ -84,8 +93,17 @@ def _subset_programme(
     return f"{programme('consistent')}\n" + "\n".join(facts)
 
 
-def weight(triple: Triple) -> int:
-    return max(1, round(1000 * (_NOT_SAID if triple.confidence is None else triple.confidence)))
+def worth(triple: Triple) -> float:
+    """What a triple counts when confidences are added up."""
+    return _NOT_SAID if triple.confidence is None else triple.confidence
+
+
+def _steps(triples: int) -> int:
+    """Into how many steps confidences are divided, a power of ten: as many as the sum of so many triples permits."""
+    steps = _FINEST
+    while steps > 1 and triples * steps > _LARGEST_SUM:
+        steps //= 10
+    return steps
 
 
 def _best(
@@ -97,7 +115,7 @@ def _best(
         return found, False
     greedy = _by_confidence(keys, groups, triples, accepted)
     gains = [
-        (sum(key in accepted for key in chosen), sum(weight(triples[key]) for key in chosen))
+        (sum(key in accepted for key in chosen), math.fsum(worth(triples[key]) for key in chosen))
         for chosen in (found, greedy)
     ]
     return (found, False) if gains[0] >= gains[1] else (greedy, True)
@@ -113,7 +131,7 @@ def _by_confidence(
             claims[claim.key].append((name, claim.value))
     taken: dict[str, str | int] = {}
     kept = set()
-    for key in sorted(keys, key=lambda key: (key not in accepted, -weight(triples[key]), key)):
+    for key in sorted(keys, key=lambda key: (key not in accepted, -worth(triples[key]), key)):
         own = claims[key]
         consistent = all(taken.get(name, value) == value for name, value in own)
         if consistent and len({name for name, _ in own}) == len(set(own)):

@@ -23,7 +23,7 @@ from symdistill.knowledge.triples.findings import CONFLICTS, MALFORMED, Finding,
 from symdistill.knowledge.triples.normalise import says_nothing
 from symdistill.knowledge.triples.records import Batch, Triple
 from symdistill.knowledge.triples.schema import Schema
-from symdistill.knowledge.triples.subset import left_out, weight
+from symdistill.knowledge.triples.subset import left_out, worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Validation:
 
     `consistent` holds the ids of the largest consistent subset, None where conflicts could not be searched for
     (`notes` says why). `proven` says that no other subset has more accepted triples, or as many and a larger sum of
-    confidences.
+    confidences, as far as they are not rounded off (see `subset`).
     """
 
     findings: tuple[Finding, ...]
@@ -76,7 +76,7 @@ def validate(
     by_id: defaultdict[str, list[Triple]] = defaultdict(list)
     for triple in triples:
         by_id[triple.id].append(triple)
-    ordered = {key: max(by_id[key], key=weight) for key in sorted(by_id)}
+    ordered = {key: max(by_id[key], key=worth) for key in sorted(by_id)}
     findings = list(_malformed(ordered, schema))
     findings += [
         Finding("duplicate", (key, key), f"stands there {len(by_id[key])} times") for key in ordered if by_id[key][1:]
