@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,21 @@ def test_validation(capsys: pytest.CaptureFixture[str], graph: Path, file: Path,
     (tmp_path / "mine.yaml").write_text('name: mine\nrelations: {r: {verbalise: "{head} {tail}"}}')
     _, out, _ = call(capsys, "validate", file, "--schema", tmp_path / "mine.yaml")
     assert "unknown relation 5 " in plain(out)
+
+
+def test_a_triple_that_comes_several_times_is_counted_and_kept_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    first, *others = TRIPLES
+    surest = replace(first, confidence=0.95, source="line 8")
+    write_triples(tmp_path / "t.jsonl", [first, *others, replace(first, confidence=0.1), surest, others[-1]])
+    code, out, _ = call(capsys, "validate", tmp_path / "t.jsonl", "--keep", tmp_path / "k.jsonl")
+    assert code == 0
+    assert out.startswith("8 triples, ")
+    assert "Largest consistent subset: 4 of 5 different triples (no other subset is surer)." in out
+    assert f"Wrote 4 consistent triples to {tmp_path}/k.jsonl." in out
+    kept = [t for t in TRIPLES if t.tail != "not to hurry"]
+    assert read_triples(tmp_path / "k.jsonl").triples == (surest, *kept[1:])
 
 
 def test_review_without_a_terminal(capsys: pytest.CaptureFixture[str], graph: Path) -> None:

@@ -40,6 +40,7 @@ from symdistill.knowledge.triples.records import Triple
 from symdistill.knowledge.triples.review import Decision, now, review_queue, standings
 from symdistill.knowledge.triples.splits import split_by_head
 from symdistill.knowledge.triples.store import TripleStore, schema_at
+from symdistill.knowledge.triples.subset import worth
 from symdistill.knowledge.triples.validate import Validation, validate
 from symdistill.runs.graphs import store_of_graph, stored_replies
 
@@ -166,7 +167,11 @@ def validate_(
     if keep is not None:
         if found.consistent is None:
             raise DataError("There is no consistent subset to write.", "Allow more --seconds or --memory.")
-        kept = [t for t in contents.triples if t.id in found.consistent]
+        surest: dict[str, Triple] = {}
+        for triple in sorted(contents.triples, key=worth, reverse=True):
+            surest.setdefault(triple.id, triple)
+        # A file may hold a triple several times; its surest line is the one that was weighed.
+        kept = [surest[key] for key in dict.fromkeys(t.id for t in contents.triples) if key in found.consistent]
         write_triples(keep, kept, contents.batches)
         typer.echo(f"Wrote {counted(len(kept), 'consistent triple')} to {keep}.")
 

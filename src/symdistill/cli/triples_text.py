@@ -52,7 +52,9 @@ def validation_text(found: Validation, triples: Sequence[Triple], most: int) -> 
             lines.append(f"    and {count - most:,} more")
     if found.consistent is not None:
         sure = "no other subset is surer" if found.proven else "found so far"
-        lines.append(f"Largest consistent subset: {len(found.consistent):,} of {len(triples):,} triples ({sure}).")
+        different = len({triple.id for triple in triples})
+        of = f"{different:,} {'different ' if different < len(triples) else ''}triples"
+        lines.append(f"Largest consistent subset: {len(found.consistent):,} of {of} ({sure}).")
     return "\n".join([*lines, *(one_line(note, 400) for note in found.notes)])
 
 
