@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from symdistill.errors import DataError
@@ -54,6 +56,27 @@ def test_grounding_that_explodes_is_ended() -> None:
 def test_what_is_no_programme_or_reaches_out_is_refused(program: str) -> None:
     with pytest.raises(DataError):
         solve(program)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        '%* " *% #include "FILE". %* " *%',
+        '%* %* *% " *% #include "FILE". %* " *%',
+        '% "\n#include "FILE". % "',
+        '#! %*\n#include "FILE". %* *%',
+        'p("a\\\\"). #include "FILE". q("b").',
+    ],
+)
+def test_no_quotation_mark_hides_what_reaches_out(tmp_path: Path, program: str) -> None:
+    (tmp_path / "other.lp").write_text("secret.")
+    with pytest.raises(DataError, match="uses #script or #include"):
+        solve(program.replace("FILE", str(tmp_path / "other.lp")))
+
+
+def test_words_in_strings_and_comments_reach_nowhere() -> None:
+    (model,) = solve('% "\np("%* #include", "% #script"). q("#include").').models
+    assert model.atoms == (("p", ("%* #include", "% #script")), ("q", ("#include",)))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from symdistill.knowledge.bounded import Bounds, values_of
 __all__ = ["Atom", "Model", "Solved", "asp_string", "solve", "solve_each"]
 
 _WORKER = Path(__file__).with_name("worker.py")
-_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_STRING_OR_COMMENT = re.compile(r""""(?:[^"\\\n]|\\["\\n])*"|%\*.*|%[^\r\n]*""", re.DOTALL)
 _REACHES_OUT = re.compile(r"#\s*(?:script|include)\b")
 
 Atom = tuple[str, tuple[int | str, ...]]
@@ -68,7 +68,7 @@ def solve_each(
     """
     if find_spec("clingo") is None:
         raise PrerequisiteError("Checking consistency needs clingo.", "pip install 'symdistill[kg]'")
-    if any(_REACHES_OUT.search(_STRING.sub('""', program)) for program in programs):
+    if any(_REACHES_OUT.search(_without_strings(program)) for program in programs):
         raise DataError(f"{what} uses #script or #include, which is not done.", "Write it without.")
     models: list[list[Model]] = [[] for _ in programs]
     ends: list[tuple[bool, bool | None]] = [(False, None) for _ in programs]
@@ -92,6 +92,15 @@ def solve_each(
         Solved(tuple(found), True if found and satisfiable is None else satisfiable, finished, limit)
         for found, (finished, satisfiable) in zip(models, ends, strict=True)
     ]
+
+
+def _without_strings(program: str) -> str:
+    """The programme with its strings empty.
+
+    A quotation mark in a comment begins no string. Where a block comment ends is clingo's to say (they nest), so from
+    the first one on everything stays.
+    """
+    return _STRING_OR_COMMENT.sub(lambda found: '""' if found[0].startswith('"') else found[0], program)
 
 
 def asp_string(text: str) -> str:
