@@ -73,6 +73,9 @@ def test_generating_buys_nothing_twice(call, server: LoopbackServer, tmp_path: P
         *("PersonX bakes bread", "PersonX sings in a choir", "PersonX waters the plants"),
     ]
     assert {b.model for b in store.batches()} == {"openai:teacher"}
+    assert {b.run for b in store.batches()} == {"run"}
+    assert call("export", run, tmp_path / "p.ttl", "--provenance")[0] == 0
+    assert "prov:wasInformedBy <urn:symdistill:run:run>" in (tmp_path / "p.ttl").read_text()
     before = canonical_hash(triples)
     code, out = call(*words)
     assert (code, server.served) == (0, served), "everything was in the store"
@@ -93,7 +96,7 @@ def test_extracting_from_texts_and_rationales(call, server: LoopbackServer, tmp_
     assert "not in text 2" in out
     store = TripleStore(run / "graph", create=False)
     assert {(t.head, t.tail) for t in store.triples()} == {("rain", "wet streets"), ("snow", "cold feet")}
-    assert store.batches()[0].used == "text.txt"
+    assert (store.batches()[0].used, store.batches()[0].run) == ("text.txt", "run")
     assert call("extract", config, "--run-dir", run)[0] == 2, "no rationales yet"
     row = {"id": "q1", "question": "?", "rationale": "Because of rain the streets are wet.", "answer": "a"}
     (run / "rationales.jsonl").write_text(json.dumps(row))

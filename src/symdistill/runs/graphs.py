@@ -127,7 +127,7 @@ def generate(work: Workspace, store: TripleStore, wanted: Wanted) -> Outcome:
         if not asked:
             raise _no_head(len(heads))
         sampled = sampler.sample([one.request for one in asked], stage="tails")
-    batch = _described(batch_for("tails", store.schema, model.name, sampling))
+    batch = _described(work, batch_for("tails", store.schema, model.name, sampling))
     triples, batches, report = tails_from(
         asked, sampled.completions, sampled.failures, schema=store.schema, batch=batch
     )
@@ -147,7 +147,7 @@ def extract(
     asked = extraction_requests(store.schema, texts, model.name, sampling, relations=relations)
     with teacher_sampler(work, model) as sampler:
         sampled = sampler.sample([one.request for one in asked], stage="extraction")
-    batch = _described(batch_for("extraction", store.schema, model.name, sampling, used=used))
+    batch = _described(work, batch_for("extraction", store.schema, model.name, sampling, used=used))
     triples, report = extracted_from(asked, sampled.completions, sampled.failures, schema=store.schema, batch=batch)
     return _kept(store, (), triples, [batch], report)
 
@@ -259,8 +259,9 @@ def _head_requests(work: Workspace, schema: Schema, model: LanguageModel, wanted
     return head_requests(schema, model.name, _sampling(work), count=wanted.new_heads, seeds=wanted.heads)
 
 
-def _described(batch: Batch) -> Batch:
-    return dataclasses.replace(batch, at=now())
+def _described(work: Workspace, batch: Batch) -> Batch:
+    """The batch with its time, and with the name of the run's directory, of which its id is not made."""
+    return dataclasses.replace(batch, run=work.directory.path.resolve().name, at=now())
 
 
 def _kept(

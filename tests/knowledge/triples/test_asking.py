@@ -151,6 +151,7 @@ def test_facts_are_taken_out_of_a_text_and_no_others() -> None:
 def test_the_same_settings_name_the_same_batch() -> None:
     one = batch_for("tails", SCHEMA, "m", SAMPLING)
     assert one == batch_for("tails", SCHEMA, "m", SAMPLING)
+    assert one.id == "tails-91c2b6fe", "graphs that are there go on in the batches that they have"
     assert one.origin == "teacher"
     assert one.prompt == "triple-tails/1"
     others = [

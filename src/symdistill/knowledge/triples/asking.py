@@ -303,17 +303,28 @@ def _shown_extraction(relations: Sequence[Relation]) -> tuple[str, list[tuple[st
 # What the batches are
 
 
-def batch_for(kind: str, schema: Schema, model: str, sampling: Sampling, *, used: str = "", run: str = "") -> Batch:
-    """The description of a batch of `kind` heads, tails or extraction. The same settings give the same id."""
+def batch_for(kind: str, schema: Schema, model: str, sampling: Sampling, *, used: str = "") -> Batch:
+    """The description of a batch of `kind` heads, tails or extraction.
+
+    The same settings give the same id, whichever run asks.
+    """
     prompt = {"heads": TRIPLE_HEADS, "tails": TRIPLE_TAILS, "extraction": TRIPLE_EXTRACTION}[kind]
-    facts = [kind, schema.name, schema.version, model, prompt, content.sampling_values(sampling), used, run]
+    facts = [
+        kind,
+        schema.name,
+        schema.version,
+        model,
+        prompt,
+        content.sampling_values(sampling),
+        used,
+        "",
+    ]  # the last once was a run
     return Batch(
         id=f"{kind}-{content.content_key('b1', facts)[3:11]}",
         origin="extraction" if kind == "extraction" else "teacher",
         model=model,
         prompt=prompt,
         used=used,
-        run=run,
     )
 
 
