@@ -54,13 +54,18 @@ def teachers_asked(work: Workspace) -> dict[str, TeacherSettings]:
     config, found = work.config, {}
     if config.teacher.model and (work.needs_teacher or config.evaluation.teacher or needs_features(work)):
         found["teacher"] = config.teacher
-    for method in work.involved if config.knowledge.path is None else ():
-        if isinstance(method, Nesycd) or (isinstance(method, Skintern) and method.kinds):
-            found[f"{config.where_of(method)}.analysis"] = config.analysis_for(method)
+    for method in _with_notes_made(work):
+        found[f"{config.where_of(method)}.analysis"] = config.analysis_for(method)
     first: dict[tuple[object, ...], str] = {}
     for where, one in found.items():
         first.setdefault((one.model, one.base_url, one.api_key_env, one.price, one.budget_usd), where)
     return {where: found[where] for where in first.values()}
+
+
+def _with_notes_made(work: Workspace) -> list[Nesycd | Skintern]:
+    """The methods that have a teacher write notes: none where a base of them is given."""
+    asked = work.involved if work.config.knowledge.path is None else ()
+    return [m for m in asked if isinstance(m, Nesycd) or (isinstance(m, Skintern) and m.kinds)]
 
 
 def check_lengths(work: Workspace) -> None:
@@ -217,11 +222,7 @@ def _check_given_notes(work: Workspace) -> None:
 def _check_recorded_notes(work: Workspace) -> None:
     """What is asked about a student's mistakes or a solution is not known before, but how it is asked is: a recording
     of nothing else than a teacher's rationales has no reply to it."""
-    if work.config.knowledge.path is not None:
-        return
-    for method in work.involved:
-        if not (isinstance(method, Nesycd) or (isinstance(method, Skintern) and method.kinds)):
-            continue
+    for method in _with_notes_made(work):
         settings, sampling = work.config.analysis_for(method), analysis_sampling(work, method)
         if not is_replay(settings) or settings.model == "dataset":
             continue
