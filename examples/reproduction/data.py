@@ -43,8 +43,14 @@ TEXTS = {"dyck_languages", "word_sorting"}
 NUMBERS = {"object_counting", "multistep_arithmetic_two"}
 JUDGED_PAIRS = 200
 SHORT = 150
-LOGGED = {"svamp": "number", "multiarith": "number", "addsub": "number", "coin_flip": "label", "last_letters": "text"}
-LOGGED |= {"commonsense_qa": "choice"}
+LOGGED = {
+    "svamp": "number",
+    "multiarith": "number",
+    "addsub": "number",
+    "coin_flip": "label",
+    "last_letters": "text",
+    "commonsense_qa": "choice",
+}
 LOG_FILES = {"commonsense_qa": "commonsensqa"}
 OPTION = re.compile(r"\(([A-E])\) ")
 CHOICES_OF_BBH = (

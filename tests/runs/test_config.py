@@ -122,6 +122,7 @@ WRONG_VALUES = [
     ("training: {bf16: 1}", "`training.bf16` in AT must be true, false or `auto`, not 1."),
     ("training: {lr_scheduler_type: Cosin}", "Did you mean `cosine`?"),
     ("training: {optim: adamx}", "Did you mean `adamw_torch_fused`?"),
+    ("method: {name: skintern, schedule: inverse}", "Did you mean `inverse-exponential`?"),
     ("training: {optim: adamw_bnb_8bits}", "Did you mean `adamw_bnb_8bit`?"),
     ("training: {optim: galore_adamw}", "`training.optim` in AT must be the name of an optimizer"),
     ("method: {name: std-cot, training: {optim: xyz}}", "`method.training.optim` in AT must be the name"),

@@ -47,7 +47,7 @@ from symdistill.training.settings import CriticSettings
 class Graph:
     """A run's triples: as the teacher wrote them, distinct and sound (`triples`, scored), and what passes.
 
-    `lost` counts what was left out, by reason. Of `triples` those in `rejected` (ids) are wrong in the eyes of people:
+    `lost` counts what was left out, by reason. Of `triples` those in `rejected` (ids) are wrong by labels or reviewers:
     no critic lets them pass. `critic_labels` and `judge_labels` are whose labels were whose. `reviewed` are the
     critic's figures on a random slice of what was written that people have judged, where there is one: of what was
     written, since what people rejected loses to what repeats or contradicts it, and is seldom among `triples`.

@@ -221,7 +221,7 @@ def _notes(graph: Graph, agreement: Mapping[str, Any] | None) -> list[str]:
         )
     if graph.rejected:
         found.append(
-            f"{len(graph.rejected):,} triples are wrong in the eyes of people (labels or reviewers): none of them "
+            f"{len(graph.rejected):,} triples are wrong by the labels or by reviewers: none of them "
             "passes, whatever the critic thinks."
         )
     labelled, written = _facts(graph.labels), {t.fact for t in graph.written}

@@ -72,7 +72,7 @@ def reasoning_of(reply: str) -> str:
     text = split_reply(reply)[0]
     for _ in range(_ANNOUNCEMENTS):
         cue = last_cue(text)
-        if cue is None or _SENTENCE_END.search(text, _skip_white(text, cue.begin)):
+        if cue is None or _SENTENCE_END.search(text[cue.begin :].lstrip()):
             break
         text = text[: _sentence_start(text, cue.start)].rstrip()
     return text
@@ -140,10 +140,6 @@ def _hashes(reply: str) -> Cue | None:
         return None
     end = len(reply.rstrip())
     return Cue(end - len(line), end - len(line) + 4, end)
-
-
-def _skip_white(text: str, place: int) -> int:
-    return place + len(text[place:]) - len(text[place:].lstrip())
 
 
 def _sentence_start(reply: str, place: int) -> int:
